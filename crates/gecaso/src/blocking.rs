@@ -1,0 +1,51 @@
+//! The synchronous face: polls the one path of a call and parks the thread while it waits.
+//!
+//! Called by `call`. There is no second, synchronous path.
+
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::thread::{self, Thread};
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+
+/// Wakes a parked thread.
+struct Parker {
+    thread: Thread,
+    woken: AtomicBool,
+}
+
+impl Wake for Parker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.woken.swap(true, Ordering::AcqRel) {
+            self.thread.unpark();
+        }
+    }
+}
+
+/// Runs `future` to its end on this thread.
+///
+/// The first poll uses a waker that does nothing, because the leader of a synchronous call is ready
+/// at the first poll: only those who really wait pay for a waker. A future that is pending registers
+/// again at the second poll, before the thread parks, so no wake-up is lost.
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        return output;
+    }
+    let parker = Arc::new(Parker { thread: thread::current(), woken: AtomicBool::new(false) });
+    let waker = Waker::from(parker.clone());
+    let mut context = Context::from_waker(&waker);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+        while !parker.woken.swap(false, Ordering::AcqRel) {
+            thread::park();
+        }
+    }
+}

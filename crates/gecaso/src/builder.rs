@@ -1,0 +1,74 @@
+//! The choices of a `Cache` by hand, their defaults, and nothing else.
+
+use crate::cache::{Cache, Settings};
+use crate::key::NearKey;
+use crate::memory::MemoryStorage;
+use crate::outcome::Value;
+use crate::storage::{IntoTier, Tier};
+use std::time::Duration;
+
+/// Builds a [`Cache`]. From [`Cache::builder`].
+///
+/// ```
+/// use gecaso::{Cache, MemoryStorage};
+/// use std::time::Duration;
+///
+/// let cache: Cache<String, u64> = Cache::builder()
+///     .storage(MemoryStorage::bounded(500))
+///     .ttl(Duration::from_secs(90))
+///     .name("sizes")
+///     .build();
+/// assert_eq!(cache.name(), "sizes");
+/// ```
+#[derive(Debug)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct CacheBuilder<K: NearKey, V: Value> {
+    tier: Option<Tier<K, V>>,
+    settings: Settings,
+}
+
+impl<K: NearKey, V: Value> CacheBuilder<K, V> {
+    pub(crate) fn new() -> Self {
+        let settings = Settings { name: "", version: 0, ttl: None, max_wait: None };
+        CacheBuilder { tier: None, settings }
+    }
+
+    /// Where entries are kept; by default a bounded [`MemoryStorage`] of its own.
+    pub fn storage<S: IntoTier<K, V, M>, M>(mut self, storage: S) -> Self {
+        self.tier = Some(storage.into_tier());
+        self
+    }
+
+    /// How long an entry is fresh; by default until it is evicted. Zero: results are shared between
+    /// callers that wait for the same body, and never stored.
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.settings.ttl = Some(ttl);
+        self
+    }
+
+    /// Names the cache in figures and messages.
+    pub fn name(mut self, name: &'static str) -> Self {
+        self.settings.name = name;
+        self
+    }
+
+    /// The version of what the bodies return; entries of another version are not this cache's.
+    pub fn version(mut self, version: u32) -> Self {
+        self.settings.version = version;
+        self
+    }
+
+    /// How long a caller waits for another one's body before it runs its own; by default
+    /// [`Cache::DEFAULT_MAX_WAIT`]. It frees bodies that wait for themselves by a way nobody can see
+    /// (see [`scope`](crate::scope)), so keep it above what a body takes.
+    pub fn max_wait(mut self, max_wait: Duration) -> Self {
+        self.settings.max_wait = Some(max_wait);
+        self
+    }
+
+    /// The cache.
+    pub fn build(self) -> Cache<K, V> {
+        let tier = self.tier.unwrap_or_else(|| MemoryStorage::default().into_tier());
+        Cache::open(tier, self.settings)
+    }
+}

@@ -1,0 +1,298 @@
+//! `Cache`: what users hold. Methods that delegate; the path is in `call`.
+
+use crate::builder::CacheBuilder;
+use crate::flight::Flights;
+use crate::key::{ByRef, NearKey, Query};
+use crate::memory::{Entry, Table};
+use crate::outcome::{OkShared, Value, Whole};
+use crate::receipt::Receipt;
+use crate::stats::Stats;
+use crate::storage::IntoTier;
+use std::borrow::Borrow;
+use std::fmt;
+use std::future::Future;
+use std::hash::Hash;
+use std::time::Duration;
+
+/// A cache to hold and pass around: everything that `#[cached]` does, by hand.
+///
+/// One body runs per key at a time; callers that come meanwhile wait and share its result. Share a
+/// cache between threads by reference, in an `Arc` or in a `static` `LazyLock`.
+///
+/// ```
+/// use gecaso::{Cache, LruStorage};
+/// use std::time::Duration;
+///
+/// let users: Cache<u64, String> = Cache::builder()
+///     .storage(LruStorage::new(1_000))
+///     .ttl(Duration::from_secs(60))
+///     .build();
+///
+/// let load = |id: u64| format!("user {id}");       // a slow query
+/// assert_eq!(users.get_with(&7, || load(7)), "user 7");
+/// assert_eq!(users.get_with(&7, || unreachable!("a hit")), "user 7");
+/// users.invalidate(&7);
+/// assert_eq!(users.get(&7), None);
+/// ```
+pub struct Cache<K: NearKey, V: Value> {
+    pub(crate) near: Table<K, V>,
+    pub(crate) flights: Flights<K, Entry<K, V>>,
+    pub(crate) counters: crate::stats::Counters,
+    pub(crate) ttl: Option<Duration>,
+    /// False if the lifetime is zero: then results are shared, and never stored.
+    pub(crate) stores: bool,
+    pub(crate) max_wait: Duration,
+    name: &'static str,
+    version: u32,
+}
+
+/// What a cache is, apart from its storage: filled in by the builder and by the macro.
+#[doc(hidden)]
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Names the cache in figures and messages.
+    pub name: &'static str,
+    /// Entries of another version are not this cache's.
+    pub version: u32,
+    /// How long an entry is fresh; `None`: until it is evicted.
+    pub ttl: Option<Duration>,
+    /// How long a caller waits for another one's body.
+    pub max_wait: Option<Duration>,
+}
+
+impl<K: NearKey, V: Value> Cache<K, V> {
+    /// How long a caller waits for another one's body before it runs its own, unless told otherwise.
+    pub const DEFAULT_MAX_WAIT: Duration = Duration::from_secs(30);
+
+    /// A cache over a storage, everything else by default.
+    ///
+    /// ```
+    /// use gecaso::{Cache, MemoryStorage};
+    /// let squares: Cache<u64, u64> = Cache::new(MemoryStorage::bounded(100));
+    /// assert_eq!(squares.get_with(&4, || 16), 16);
+    /// ```
+    pub fn new<S: IntoTier<K, V, M>, M>(storage: S) -> Self {
+        let settings = Settings { name: "", version: 0, ttl: None, max_wait: None };
+        Self::open(storage, settings)
+    }
+
+    /// A cache with choices: see [`CacheBuilder`].
+    pub fn builder() -> CacheBuilder<K, V> {
+        CacheBuilder::new()
+    }
+
+    #[doc(hidden)]
+    pub fn open<S: IntoTier<K, V, M>, M>(storage: S, settings: Settings) -> Self {
+        let Settings { name, version, ttl, max_wait } = settings;
+        Cache {
+            near: storage.into_tier().near,
+            flights: Flights::new(),
+            counters: Default::default(),
+            ttl,
+            stores: ttl != Some(Duration::ZERO),
+            max_wait: max_wait.unwrap_or(Self::DEFAULT_MAX_WAIT),
+            name,
+            version,
+        }
+    }
+
+    /// The stored value, if it is fresh. Counts as a hit or a miss.
+    pub fn get<Q>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
+    {
+        let query = ByRef(key);
+        let found = self.near.get(&query, self.near.hash(&query));
+        match found {
+            Some(_) => self.counters.hit(),
+            None => self.counters.miss(),
+        }
+        found
+    }
+
+    /// The stored value, or what `body` returns; one body per key at a time.
+    ///
+    /// # Panics
+    ///
+    /// If `body` panics, in its own caller alone: one of those who wait runs its own body instead.
+    pub fn get_with<Q>(&self, key: &Q, body: impl FnOnce() -> V) -> V
+    where
+        K: Borrow<Q>,
+        Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
+    {
+        self.find(&ByRef(key)).unwrap_or_else(|missed| self.load::<Whole, _>(missed, all, body))
+    }
+
+    /// As [`get_with`](Self::get_with), for a body that may fail. An error is not stored; callers that
+    /// wait for the failing body get a clone of it.
+    ///
+    /// # Errors
+    ///
+    /// The body's own. Wrap an error that is not `Clone` in an `Arc`.
+    ///
+    /// ```
+    /// let cache: gecaso::Cache<String, u16> = gecaso::Cache::new(gecaso::LruStorage::new(16));
+    /// let parse = |s: &str| cache.try_get_with(s, || s.parse::<u16>());
+    /// assert_eq!(parse("80"), Ok(80));
+    /// assert!(parse("http").is_err());
+    /// ```
+    pub fn try_get_with<Q, E>(
+        &self,
+        key: &Q,
+        body: impl FnOnce() -> Result<V, E>,
+    ) -> Result<V, E>
+    where
+        K: Borrow<Q>,
+        Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
+        E: Clone + Send + Sync + 'static,
+    {
+        match self.find(&ByRef(key)) {
+            Ok(value) => Ok(value),
+            Err(missed) => self.load::<OkShared, _>(missed, all, body),
+        }
+    }
+
+    /// As [`get_with`](Self::get_with), for an asynchronous body, on any runtime. A hit is ready at
+    /// the first poll; the body is polled by the caller that leads.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future of the leader drops its body; one of those who wait leads then. Nobody else
+    /// is cancelled.
+    pub async fn get_with_async<Q>(&self, key: &Q, body: impl Future<Output = V>) -> V
+    where
+        K: Borrow<Q>,
+        Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
+    {
+        match self.find(&ByRef(key)) {
+            Ok(value) => value,
+            Err(missed) => self.load_async::<Whole, _>(missed, all, body).await,
+        }
+    }
+
+    /// As [`try_get_with`](Self::try_get_with), for an asynchronous body.
+    ///
+    /// # Errors
+    ///
+    /// The body's own.
+    ///
+    /// # Cancellation
+    ///
+    /// As [`get_with_async`](Self::get_with_async).
+    pub async fn try_get_with_async<Q, E>(
+        &self,
+        key: &Q,
+        body: impl Future<Output = Result<V, E>>,
+    ) -> Result<V, E>
+    where
+        K: Borrow<Q>,
+        Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
+        E: Clone + Send + Sync + 'static,
+    {
+        match self.find(&ByRef(key)) {
+            Ok(value) => Ok(value),
+            Err(missed) => self.load_async::<OkShared, _>(missed, all, body).await,
+        }
+    }
+
+    /// Runs `body` now and stores what it returns; until then callers get the old value.
+    pub fn refresh<Q>(&self, key: &Q, body: impl FnOnce() -> V) -> V
+    where
+        K: Borrow<Q>,
+        Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
+    {
+        self.reload::<Whole, _>(self.missed(&ByRef(key)), all, body)
+    }
+
+    /// As [`refresh`](Self::refresh), for an asynchronous body.
+    pub async fn refresh_async<Q>(&self, key: &Q, body: impl Future<Output = V>) -> V
+    where
+        K: Borrow<Q>,
+        Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
+    {
+        self.reload_async::<Whole, _>(self.missed(&ByRef(key)), all, body).await
+    }
+
+    /// The stored value, if it is fresh, without counting and without changing what is evicted next.
+    pub fn peek<Q>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
+    {
+        self.peek_query(&ByRef(key))
+    }
+
+    /// Stores a value. Bodies that run now for this key do not overwrite it.
+    pub fn insert(&self, key: K, value: V) -> Receipt
+    where
+        K: Hash,
+    {
+        self.put(&ByRef(&key), value);
+        Receipt::ready()
+    }
+
+    /// Removes the entry of a key. Callers from now on run the body anew; what bodies that run now
+    /// bring goes to those who already wait for them, and is not stored.
+    pub fn invalidate<Q>(&self, key: &Q) -> Receipt
+    where
+        K: Borrow<Q>,
+        Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
+    {
+        self.invalidate_query(&ByRef(key))
+    }
+
+    /// Removes all entries of this cache, and none of others on the same storage. Bodies that run now
+    /// are not stored.
+    pub fn clear(&self) -> Receipt {
+        self.flights.detach_all();
+        self.near.clear();
+        Receipt::ready()
+    }
+
+    /// How this cache has done so far.
+    pub fn stats(&self) -> Stats {
+        let (entries, evictions, expirations) = self.near.counts();
+        Stats { entries, evictions, expirations, ..self.counters.snapshot() }
+    }
+
+    /// The name given to the cache; of a `#[cached]` function its path.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The version given to the cache.
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    #[doc(hidden)]
+    pub fn peek_query<Q: Query<K>>(&self, query: &Q) -> Option<V> {
+        let entry = self.near.fetch(self.near.hash(query), |key| query.matches(key))?;
+        Some(entry.value.clone())
+    }
+
+    #[doc(hidden)]
+    pub fn insert_query<Q: Query<K>>(&self, query: &Q, value: V) -> Receipt {
+        self.put(query, value);
+        Receipt::ready()
+    }
+
+    #[doc(hidden)]
+    pub fn invalidate_query<Q: Query<K>>(&self, query: &Q) -> Receipt {
+        self.remove(query);
+        Receipt::ready()
+    }
+}
+
+/// The `keep` of those who store everything.
+fn all<V>(_: &V) -> bool {
+    true
+}
+
+impl<K: NearKey, V: Value> fmt::Debug for Cache<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut f = f.debug_struct("Cache");
+        f.field("name", &self.name).field("ttl", &self.ttl).field("stats", &self.stats()).finish()
+    }
+}

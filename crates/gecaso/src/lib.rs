@@ -1,0 +1,58 @@
+//! gecaso caches the results of any function, sync or async, in one line.
+//!
+//! ```
+//! # #[cfg(feature = "macros")] {
+//! use gecaso::{LruStorage, cached};
+//!
+//! #[cached(LruStorage::new(16), ttl = 100)] // seconds
+//! fn long_and_boring_function(time_to_sleep: u64) -> String {
+//!     format!("I have slept for {time_to_sleep} second(s)!")
+//! }
+//!
+//! long_and_boring_function(1); // runs the body
+//! long_and_boring_function(1); // a hit
+//! assert_eq!(long_and_boring_function::stats().hits, 1);
+//! long_and_boring_function::invalidate(1);
+//! # }
+//! ```
+
+#![forbid(unsafe_op_in_unsafe_fn)]
+
+/// Caches the results of a function. See the [crate's documentation](crate) for its words.
+#[cfg(feature = "macros")]
+pub use gecaso_macros::cached;
+
+pub use crate::{
+    builder::CacheBuilder,
+    cache::Cache,
+    error::{Error, Result},
+    key::NearKey,
+    memory::{LruStorage, MemoryStorage},
+    outcome::Value,
+    receipt::Receipt,
+    reentry::{scope, scope_fn},
+    stats::Stats,
+    storage::IntoTier,
+    time::ManualClock,
+};
+
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+#[path = "private/mod.rs"]
+pub mod __private;
+mod blocking;
+mod builder;
+mod cache;
+mod call;
+mod error;
+mod flight;
+mod key;
+mod memory;
+mod outcome;
+mod receipt;
+mod reentry;
+mod snapshot;
+mod stats;
+mod storage;
+mod sync;
+mod time;

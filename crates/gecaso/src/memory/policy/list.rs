@@ -1,0 +1,111 @@
+//! A doubly linked list over slot numbers: links are indices, nothing is allocated per move.
+
+use super::SlotId;
+
+/// No slot.
+const NIL: SlotId = SlotId::MAX;
+
+#[derive(Clone, Copy)]
+struct Links {
+    /// Towards the front.
+    newer: SlotId,
+    /// Towards the back.
+    older: SlotId,
+}
+
+/// Slots in an order; the front is the newest.
+pub(super) struct List {
+    links: Vec<Links>,
+    front: SlotId,
+    back: SlotId,
+}
+
+impl Default for List {
+    fn default() -> Self {
+        List { links: Vec::new(), front: NIL, back: NIL }
+    }
+}
+
+impl List {
+    pub(super) fn push_front(&mut self, slot: SlotId) {
+        let at = slot as usize;
+        if at >= self.links.len() {
+            self.links.resize(at + 1, Links { newer: NIL, older: NIL });
+        }
+        self.links[at] = Links { newer: NIL, older: self.front };
+        match self.front {
+            NIL => self.back = slot,
+            front => self.links[front as usize].newer = slot,
+        }
+        self.front = slot;
+    }
+
+    /// Takes out a slot that is in the list.
+    pub(super) fn unlink(&mut self, slot: SlotId) {
+        let Links { newer, older } = self.links[slot as usize];
+        match newer {
+            NIL => self.front = older,
+            newer => self.links[newer as usize].older = older,
+        }
+        match older {
+            NIL => self.back = newer,
+            older => self.links[older as usize].newer = newer,
+        }
+    }
+
+    pub(super) fn front(&self) -> Option<SlotId> {
+        Some(self.front).filter(|&slot| slot != NIL)
+    }
+
+    pub(super) fn back(&self) -> Option<SlotId> {
+        Some(self.back).filter(|&slot| slot != NIL)
+    }
+
+    /// The neighbour towards the front.
+    pub(super) fn newer_than(&self, slot: SlotId) -> Option<SlotId> {
+        Some(self.links[slot as usize].newer).filter(|&slot| slot != NIL)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    impl List {
+        /// The slots, newest first.
+        pub(crate) fn dump(&self) -> Vec<SlotId> {
+            let mut slots = Vec::new();
+            let mut next = self.front();
+            while let Some(slot) = next {
+                slots.push(slot);
+                next = Some(self.links[slot as usize].older).filter(|&slot| slot != NIL);
+            }
+            let mut back = self.back();
+            for &slot in slots.iter().rev() {
+                assert_eq!(back, Some(slot), "both directions agree");
+                back = self.newer_than(slot);
+            }
+            slots
+        }
+    }
+
+    #[test]
+    fn pushes_and_unlinks_anywhere() {
+        let mut list = List::default();
+        assert_eq!(list.dump(), []);
+        for slot in [0, 1, 2, 3] {
+            list.push_front(slot);
+        }
+        assert_eq!(list.dump(), [3, 2, 1, 0]);
+        list.unlink(0);
+        list.unlink(3);
+        assert_eq!(list.dump(), [2, 1]);
+        list.push_front(0);
+        list.unlink(1);
+        list.unlink(0);
+        list.unlink(2);
+        assert_eq!(list.dump(), []);
+        list.push_front(3);
+        assert_eq!((list.dump(), list.back()), (vec![3], Some(3)));
+    }
+}

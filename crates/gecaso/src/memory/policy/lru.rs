@@ -1,0 +1,59 @@
+//! Least recently used: the entry that was not asked for the longest goes first.
+//!
+//! The classic (Mattson et al., "Evaluation techniques for storage hierarchies", IBM Systems Journal
+//! 1970). True order, so every hit moves its entry, under the exclusive lock. Not for scans: one pass
+//! over more entries than fit throws everything out.
+
+use super::list::List;
+use super::{Policy, SlotId};
+
+#[derive(Default)]
+pub(in super::super) struct Lru {
+    list: List,
+}
+
+impl Policy for Lru {
+    fn insert(&mut self, slot: SlotId) {
+        self.list.push_front(slot);
+    }
+
+    fn touch(&mut self, slot: SlotId) {
+        if self.list.front() != Some(slot) {
+            self.list.unlink(slot);
+            self.list.push_front(slot);
+        }
+    }
+
+    fn remove(&mut self, slot: SlotId) {
+        self.list.unlink(slot);
+    }
+
+    fn evict(&mut self, _: &mut dyn FnMut(SlotId) -> bool) -> Option<SlotId> {
+        let slot = self.list.back()?;
+        self.list.unlink(slot);
+        Some(slot)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_recently_touched_goes_first() {
+        let mut lru = Lru::default();
+        for slot in 0..4 {
+            lru.insert(slot);
+        }
+        lru.touch(0);
+        lru.touch(2);
+        lru.touch(2);
+        assert_eq!(lru.list.dump(), [2, 0, 3, 1]);
+        lru.remove(3);
+        let mut order = Vec::new();
+        while let Some(slot) = lru.evict(&mut |_| unreachable!("LRU needs no marks")) {
+            order.push(slot);
+        }
+        assert_eq!(order, [1, 0, 2]);
+    }
+}

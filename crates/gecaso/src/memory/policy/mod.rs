@@ -1,0 +1,31 @@
+//! Which entry goes when a place is needed.
+//!
+//! A policy sees slot numbers, and whether a slot was hit; it knows no key, value, clock or lock.
+//! One file per algorithm. Called by `shard` alone, under its lock.
+
+mod list;
+mod lru;
+mod sieve;
+
+pub(super) use lru::Lru;
+pub(super) use sieve::Sieve;
+
+/// A slot of a shard.
+pub(super) type SlotId = u32;
+
+/// An order of eviction over the slots of one shard.
+pub(super) trait Policy: Send + Sync {
+    /// A slot has got an entry.
+    fn insert(&mut self, slot: SlotId);
+
+    /// A slot was hit. Called under the exclusive lock, and only for policies whose hits move things;
+    /// the others see hits as marks, later, in `evict`.
+    fn touch(&mut self, slot: SlotId);
+
+    /// A slot has lost its entry.
+    fn remove(&mut self, slot: SlotId);
+
+    /// Picks the slot to empty, and forgets it. `take_mark` says whether a slot was hit since it was
+    /// last asked about.
+    fn evict(&mut self, take_mark: &mut dyn FnMut(SlotId) -> bool) -> Option<SlotId>;
+}

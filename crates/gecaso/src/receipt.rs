@@ -1,0 +1,52 @@
+//! What `invalidate`, `clear` and `insert` give back: in this process they are done when they
+//! return; the receipt stands for whatever lies outside of it.
+
+use crate::error::Result;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// Says when a removal or an insertion has reached every storage it concerns.
+///
+/// In this process the effect is there before the function that hands out the receipt returns, so a
+/// receipt may be dropped. It may also be awaited, or waited for with [`wait`](Receipt::wait).
+/// Storages in memory are done at once.
+///
+/// ```
+/// let cache: gecaso::Cache<u64, u64> = gecaso::Cache::new(gecaso::LruStorage::new(16));
+/// cache.insert(1, 10);                 // dropped: fine
+/// cache.invalidate(&1).wait()?;        // waited for
+/// # Ok::<(), gecaso::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Receipt {
+    outcome: Result<()>,
+}
+
+impl Receipt {
+    pub(crate) fn ready() -> Self {
+        Receipt { outcome: Ok(()) }
+    }
+
+    pub(crate) fn failed(error: crate::Error) -> Self {
+        Receipt { outcome: Err(error) }
+    }
+
+    /// Waits until every storage has it.
+    ///
+    /// # Errors
+    ///
+    /// If a storage could not be told, or (for [`handle`](crate::handle)) if there was no cache yet
+    /// to insert into.
+    pub fn wait(self) -> Result<()> {
+        self.outcome
+    }
+}
+
+impl Future for Receipt {
+    type Output = Result<()>;
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<()>> {
+        Poll::Ready(self.outcome.clone())
+    }
+}

@@ -1,0 +1,183 @@
+//! Counters of one cache, and the snapshot that users read.
+//!
+//! Hits are counted by every call, so the counters are striped: each thread writes a line that few
+//! others write. Knows nothing of storages or flights.
+
+use crate::sync::tally;
+use std::ops::Add;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+/// How a cache has done so far.
+///
+/// ```
+/// let cache: gecaso::Cache<u64, u64> = gecaso::Cache::new(gecaso::LruStorage::new(16));
+/// cache.get_with(&1, || 10);
+/// cache.get_with(&1, || 10);
+/// let stats = cache.stats();
+/// assert_eq!((stats.hits, stats.misses, stats.loads, stats.entries), (1, 1, 1, 1));
+/// assert_eq!(stats.hit_ratio(), 0.5);
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Calls answered from the storage.
+    pub hits: u64,
+    /// Calls that found nothing fresh: they ran the body or waited for another call that did.
+    pub misses: u64,
+    /// Bodies run to their end, whatever they returned.
+    pub loads: u64,
+    /// Time spent in those bodies, added up. Where bodies take less than about a microsecond it is
+    /// measured for one in sixteen of them and scaled, because reading the clock would cost more.
+    pub load_time: Duration,
+    /// Entries removed to make room.
+    pub evictions: u64,
+    /// Entries removed because their time was over.
+    pub expirations: u64,
+    /// Entries held now, those that have expired and were not met since included.
+    pub entries: u64,
+}
+
+impl Stats {
+    /// Hits per call, between 0 and 1; 0 if there was no call.
+    pub fn hit_ratio(&self) -> f64 {
+        let calls = self.hits + self.misses;
+        if calls == 0 { 0.0 } else { self.hits as f64 / calls as f64 }
+    }
+}
+
+impl Add for Stats {
+    type Output = Stats;
+
+    /// The figures of two caches together.
+    fn add(self, other: Stats) -> Stats {
+        Stats {
+            hits: self.hits + other.hits,
+            misses: self.misses + other.misses,
+            loads: self.loads + other.loads,
+            load_time: self.load_time.saturating_add(other.load_time),
+            evictions: self.evictions + other.evictions,
+            expirations: self.expirations + other.expirations,
+            entries: self.entries + other.entries,
+        }
+    }
+}
+
+/// Threads that count side by side without writing the same line. More threads share lines.
+const STRIPES: usize = 8;
+
+/// One stripe, on cache lines of its own (128: neighbouring lines are fetched in pairs).
+#[derive(Default)]
+#[repr(align(128))]
+struct Stripe {
+    hits: AtomicU64,
+    misses: AtomicU64,
+    loads: AtomicU64,
+    load_nanos: AtomicU64,
+}
+
+/// The counters behind [`Stats`] that a cache keeps itself.
+#[derive(Default)]
+pub(crate) struct Counters {
+    stripes: Box<[Stripe; STRIPES]>,
+}
+
+/// Loads shorter than this are timed by sample.
+const SHORT: u64 = 1_000;
+/// One in so many short loads is timed.
+const SAMPLE: u64 = 16;
+
+impl Counters {
+    #[inline]
+    fn stripe(&self) -> &Stripe {
+        &self.stripes[thread_number() % STRIPES]
+    }
+
+    #[inline]
+    pub(crate) fn hit(&self) {
+        tally::add(tally::Kind::Atomic);
+        self.stripe().hits.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn miss(&self) {
+        self.stripe().misses.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a load, and says for how many loads its time is to stand: 0 if it is not timed.
+    pub(crate) fn load(&self) -> u64 {
+        let stripe = self.stripe();
+        let before = stripe.loads.fetch_add(1, Relaxed);
+        let mean = stripe.load_nanos.load(Relaxed).checked_div(before).unwrap_or(SHORT);
+        match before {
+            _ if before < SAMPLE || mean >= SHORT => 1,
+            _ if before % SAMPLE == 0 => SAMPLE,
+            _ => 0,
+        }
+    }
+
+    /// Adds the time of loads.
+    pub(crate) fn load_took(&self, nanos: u64) {
+        self.stripe().load_nanos.fetch_add(nanos, Relaxed);
+    }
+
+    pub(crate) fn snapshot(&self) -> Stats {
+        let sum = |pick: fn(&Stripe) -> &AtomicU64| -> u64 {
+            self.stripes.iter().map(|s| pick(s).load(Relaxed)).sum()
+        };
+        Stats {
+            hits: sum(|s| &s.hits),
+            misses: sum(|s| &s.misses),
+            loads: sum(|s| &s.loads),
+            load_time: Duration::from_nanos(sum(|s| &s.load_nanos)),
+            ..Stats::default()
+        }
+    }
+}
+
+/// A small number for this thread, given out in turn.
+#[inline]
+fn thread_number() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    std::thread_local! {
+        static NUMBER: std::cell::Cell<usize> = const { std::cell::Cell::new(usize::MAX) };
+    }
+    NUMBER.with(|number| {
+        if number.get() == usize::MAX {
+            number.set(NEXT.fetch_add(1, Relaxed));
+        }
+        number.get()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_loads_are_timed_by_sample_and_long_ones_always() {
+        let long = Counters::default();
+        for _ in 0..100 {
+            assert_eq!(long.load(), 1);
+            long.load_took(5_000);
+        }
+        let short = Counters::default();
+        let mut weight = 0;
+        for _ in 0..1_600 {
+            let stands_for = short.load();
+            weight += stands_for;
+            short.load_took(10 * stands_for);
+        }
+        assert_eq!(short.snapshot().loads, 1_600);
+        let ratio = weight as f64 / 1_600.0;
+        assert!((0.98..=1.02).contains(&ratio), "the samples stand for all loads: {ratio}");
+    }
+
+    #[test]
+    fn figures_of_two_caches_add_up() {
+        let one = Stats { hits: 3, misses: 1, entries: 2, ..Stats::default() };
+        let sum = one + one;
+        assert_eq!((sum.hits, sum.misses, sum.entries), (6, 2, 4));
+        assert_eq!(sum.hit_ratio(), 0.75);
+        assert_eq!(Stats::default().hit_ratio(), 0.0);
+    }
+}

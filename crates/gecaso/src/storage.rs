@@ -1,0 +1,64 @@
+//! What the storage expression of a cache may be.
+//!
+//! A conversion with an inferred marker, so that users write just the storage. Knows nothing of
+//! calls or flights.
+
+use crate::key::NearKey;
+use crate::memory::{LruStorage, MemoryStorage, Table};
+use crate::outcome::Value;
+
+/// A storage as one cache uses it: with the types of its keys and values.
+pub struct Tier<K: NearKey, V: Value> {
+    pub(crate) near: Table<K, V>,
+}
+
+impl<K: NearKey, V: Value> std::fmt::Debug for Tier<K, V> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tier")
+    }
+}
+
+/// Marker of storages in this process.
+#[derive(Debug, Clone, Copy)]
+pub struct Near;
+
+/// Everything that can be given as a storage: [`MemoryStorage`], [`LruStorage`], references to them
+/// and to a `LazyLock` that holds one. The marker `M` is inferred.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a storage",
+    label = "expected a storage, such as `LruStorage::new(128)` or `MemoryStorage::bounded(1_000)`"
+)]
+pub trait IntoTier<K: NearKey, V: Value, M> {
+    /// Attaches a cache with these types to the storage.
+    fn into_tier(self) -> Tier<K, V>;
+}
+
+impl<K: NearKey, V: Value> IntoTier<K, V, Near> for Tier<K, V> {
+    fn into_tier(self) -> Tier<K, V> {
+        self
+    }
+}
+
+macro_rules! near {
+    ($($storage:ty),*) => { $(
+        impl<K: NearKey, V: Value> IntoTier<K, V, Near> for $storage {
+            fn into_tier(self) -> Tier<K, V> {
+                Tier { near: self.attach() }
+            }
+        }
+
+        impl<K: NearKey, V: Value> IntoTier<K, V, Near> for &$storage {
+            fn into_tier(self) -> Tier<K, V> {
+                Tier { near: self.attach() }
+            }
+        }
+
+        impl<K: NearKey, V: Value> IntoTier<K, V, Near> for &std::sync::LazyLock<$storage> {
+            fn into_tier(self) -> Tier<K, V> {
+                Tier { near: self.attach() }
+            }
+        }
+    )* };
+}
+
+near!(MemoryStorage, LruStorage);

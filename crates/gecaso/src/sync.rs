@@ -1,0 +1,82 @@
+//! Locks and shared atomics: the only file that names them.
+//!
+//! Swapped for shuttle's under `cfg(shuttle)`, where a scheduler of its own tries the interleavings.
+//! A test build counts what a call locks and which shared lines it writes (`tally`).
+
+#[cfg(not(shuttle))]
+pub(crate) use std::{
+    sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic},
+    thread,
+    thread_local,
+};
+
+#[cfg(shuttle)]
+pub(crate) use shuttle::{
+    sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic},
+    thread,
+    thread_local,
+};
+
+use std::sync::PoisonError;
+
+/// Locks a mutex. No foreign code ever runs under our locks, so poison carries no news.
+#[inline]
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    tally::add(tally::Kind::Exclusive);
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Locks for reading, beside other readers.
+#[inline]
+pub(crate) fn read<T>(rwlock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    tally::add(tally::Kind::Shared);
+    rwlock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Locks for writing.
+#[inline]
+pub(crate) fn write<T>(rwlock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    tally::add(tally::Kind::Exclusive);
+    rwlock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Counts, in a test build, what the current thread locked and wrote; costs nothing otherwise.
+pub(crate) mod tally {
+    /// What a call did to a line that other threads use.
+    #[derive(Clone, Copy)]
+    pub(crate) enum Kind {
+        /// Took a lock that readers share (its word is still written).
+        Shared,
+        /// Took a lock alone.
+        Exclusive,
+        /// Wrote an atomic: a counter or a mark.
+        Atomic,
+    }
+
+    #[cfg(not(test))]
+    #[inline]
+    pub(crate) fn add(_: Kind) {}
+
+    #[cfg(test)]
+    std::thread_local! {
+        static COUNTS: std::cell::Cell<[u32; 3]> = const { std::cell::Cell::new([0; 3]) };
+    }
+
+    #[cfg(test)]
+    pub(crate) fn add(kind: Kind) {
+        COUNTS.with(|c| {
+            let mut counts = c.get();
+            counts[kind as usize] += 1;
+            c.set(counts);
+        });
+    }
+
+    /// What `f` did: (shared locks, exclusive locks, atomics written).
+    #[cfg(test)]
+    pub(crate) fn of<R>(f: impl FnOnce() -> R) -> (u32, u32, u32) {
+        COUNTS.with(|c| c.set([0; 3]));
+        f();
+        let [shared, exclusive, atomic] = COUNTS.with(std::cell::Cell::get);
+        (shared, exclusive, atomic)
+    }
+}

@@ -1,0 +1,291 @@
+//! The clock: the only file that reads it, and the timer that wakes those who wait with a bound.
+//!
+//! Time is monotonic, in nanoseconds since the process first asked; it says nothing about the wall.
+//! A manual clock stands in for it in tests. Used by storages (expiry), `flight` (bounded waits)
+//! and `stats` (how long loads take); knows none of them.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+/// A moment: nanoseconds on a clock. 584 years fit.
+pub(crate) type Nanos = u64;
+
+/// The moment that never comes.
+pub(crate) const NEVER: Nanos = Nanos::MAX;
+
+/// `moment + span`, where too much is never.
+pub(crate) fn after(moment: Nanos, span: Duration) -> Nanos {
+    moment.saturating_add(Nanos::try_from(span.as_nanos()).unwrap_or(NEVER))
+}
+
+/// A clock that stands still until it is told to move: for tests of what expires.
+///
+/// ```
+/// use gecaso::{Cache, LruStorage, ManualClock};
+/// use std::time::Duration;
+///
+/// let clock = ManualClock::new();
+/// let cache: Cache<u32, u32> = Cache::builder()
+///     .storage(LruStorage::new(16).with_clock(&clock))
+///     .ttl(Duration::from_secs(60))
+///     .build();
+/// assert_eq!(cache.get_with(&1, || 10), 10);
+/// clock.advance(Duration::from_secs(59));
+/// assert_eq!(cache.get_with(&1, || 11), 10);
+/// clock.advance(Duration::from_secs(1));
+/// assert_eq!(cache.get_with(&1, || 12), 12);
+/// ```
+#[derive(Clone, Default)]
+pub struct ManualClock {
+    state: Arc<Manual>,
+}
+
+#[derive(Default)]
+struct Manual {
+    now: std::sync::atomic::AtomicU64,
+    alarms: Alarms,
+}
+
+impl ManualClock {
+    /// A new clock. Its clones are the same clock.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Moves the clock on, and wakes those whose wait is over.
+    pub fn advance(&self, by: Duration) {
+        use std::sync::atomic::Ordering::SeqCst;
+        let step = |now| Some(after(now, by));
+        let before = self.state.now.fetch_update(SeqCst, SeqCst, step).unwrap_or(NEVER);
+        self.state.alarms.ring(after(before, by));
+    }
+}
+
+impl std::fmt::Debug for ManualClock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let now = self.state.now.load(std::sync::atomic::Ordering::SeqCst);
+        f.debug_struct("ManualClock").field("now", &Duration::from_nanos(now)).finish()
+    }
+}
+
+/// Where a storage gets its time from.
+#[derive(Clone, Default)]
+pub(crate) enum Clock {
+    /// The machine's monotonic clock.
+    #[default]
+    System,
+    /// A clock in a test's hand.
+    Manual(ManualClock),
+}
+
+impl Clock {
+    /// The time now.
+    #[inline]
+    pub(crate) fn now(&self) -> Nanos {
+        match self {
+            Clock::System => system_now(),
+            Clock::Manual(clock) => clock.state.now.load(std::sync::atomic::Ordering::SeqCst),
+        }
+    }
+
+    /// A future that is ready at `at`.
+    pub(crate) fn alarm(&self, at: Nanos) -> Alarm {
+        Alarm { clock: self.clone(), at, id: None }
+    }
+
+    fn alarms(&self) -> &Alarms {
+        match self {
+            Clock::System => timer(),
+            Clock::Manual(clock) => &clock.state.alarms,
+        }
+    }
+}
+
+#[inline]
+fn system_now() -> Nanos {
+    static ZERO: OnceLock<Instant> = OnceLock::new();
+    let zero = *ZERO.get_or_init(Instant::now);
+    Nanos::try_from(zero.elapsed().as_nanos()).unwrap_or(NEVER)
+}
+
+/// Ready once its moment has come; dropped, it takes its waker out again.
+pub(crate) struct Alarm {
+    clock: Clock,
+    at: Nanos,
+    id: Option<u64>,
+}
+
+impl Future for Alarm {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.at == NEVER {
+            return Poll::Pending;
+        }
+        if self.clock.now() >= self.at {
+            return Poll::Ready(());
+        }
+        let id = self.clock.alarms().set(self.at, self.id, cx.waker().clone());
+        self.id = Some(id);
+        // The clock may have moved between the look and the registration.
+        if self.clock.now() >= self.at { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            self.clock.alarms().unset(self.at, id);
+        }
+    }
+}
+
+/// Wakers by the moment they wait for.
+#[derive(Default)]
+struct Alarms {
+    queue: Mutex<Queue>,
+    earlier: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    due: BTreeMap<(Nanos, u64), Waker>,
+    next_id: u64,
+}
+
+impl Alarms {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, at: Nanos, id: Option<u64>, waker: Waker) -> u64 {
+        let mut queue = self.lock();
+        let id = id.unwrap_or_else(|| {
+            queue.next_id += 1;
+            queue.next_id
+        });
+        let first = queue.due.first_key_value().is_none_or(|(&(first, _), _)| at < first);
+        let replaced = queue.due.insert((at, id), waker);
+        drop(queue);
+        drop(replaced); // a waker is foreign code: never under the lock
+        if first {
+            self.earlier.notify_one();
+        }
+        id
+    }
+
+    fn unset(&self, at: Nanos, id: u64) {
+        let removed = self.lock().due.remove(&(at, id));
+        drop(removed);
+    }
+
+    /// Wakes everything that is due; returns the next moment.
+    fn ring(&self, now: Nanos) -> Option<Nanos> {
+        loop {
+            let mut queue = self.lock();
+            let (&(at, id), _) = queue.due.first_key_value()?;
+            if at > now {
+                return Some(at);
+            }
+            let waker = queue.due.remove(&(at, id));
+            drop(queue);
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+    }
+}
+
+/// The alarms of the system clock, with a thread that rings them; started by the first alarm.
+fn timer() -> &'static Alarms {
+    static ALARMS: OnceLock<&'static Alarms> = OnceLock::new();
+    ALARMS.get_or_init(|| {
+        let alarms: &'static Alarms = Box::leak(Box::default());
+        let run = move || {
+            loop {
+                let next = alarms.ring(system_now());
+                let queue = alarms.lock();
+                // What came in since the ring is seen here, or notifies below.
+                let first = queue.due.first_key_value().map(|(&(at, _), _)| at);
+                if first != next {
+                    continue;
+                }
+                let sleep = first.map_or(Duration::MAX, |at| {
+                    Duration::from_nanos(at.saturating_sub(system_now()))
+                });
+                drop(alarms.earlier.wait_timeout(queue, sleep));
+            }
+        };
+        // Without a thread, bounded waits lose their bound, and nothing else.
+        let _ = std::thread::Builder::new().name("gecaso-timer".into()).spawn(run);
+        alarms
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+    use std::task::Wake;
+
+    #[test]
+    fn adding_saturates_to_never() {
+        assert_eq!(after(5, Duration::from_nanos(7)), 12);
+        assert_eq!(after(5, Duration::MAX), NEVER);
+        assert_eq!(after(NEVER - 1, Duration::from_secs(1)), NEVER);
+    }
+
+    struct Tell(mpsc::Sender<()>);
+    impl Wake for Tell {
+        fn wake(self: Arc<Self>) {
+            let _ = self.0.send(());
+        }
+    }
+
+    fn poll(alarm: &mut Alarm, waker: &Waker) -> Poll<()> {
+        Pin::new(alarm).poll(&mut Context::from_waker(waker))
+    }
+
+    #[test]
+    fn a_manual_alarm_rings_when_the_clock_moves_and_not_before() {
+        let clock = ManualClock::new();
+        let (tell, told) = mpsc::channel();
+        let waker = Waker::from(Arc::new(Tell(tell)));
+        let mut alarm = Clock::Manual(clock.clone()).alarm(10);
+        assert!(poll(&mut alarm, &waker).is_pending());
+        clock.advance(Duration::from_nanos(9));
+        assert!(told.try_recv().is_err());
+        clock.advance(Duration::from_nanos(1));
+        told.try_recv().expect("woken at its moment");
+        assert!(poll(&mut alarm, &waker).is_ready());
+    }
+
+    #[test]
+    fn a_dropped_alarm_leaves_nothing_behind() {
+        let clock = ManualClock::new();
+        let mut alarm = Clock::Manual(clock.clone()).alarm(10);
+        assert!(poll(&mut alarm, Waker::noop()).is_pending());
+        assert!(poll(&mut alarm, Waker::noop()).is_pending());
+        assert_eq!(clock.state.alarms.lock().due.len(), 1, "polled twice, registered once");
+        drop(alarm);
+        assert!(clock.state.alarms.lock().due.is_empty());
+    }
+
+    #[test]
+    fn the_system_timer_wakes_the_earlier_of_two_first() {
+        let clock = Clock::System;
+        let (tell, told) = mpsc::channel();
+        let waker = Waker::from(Arc::new(Tell(tell)));
+        let mut late = clock.alarm(after(clock.now(), Duration::from_secs(3600)));
+        assert!(poll(&mut late, &waker).is_pending());
+        let mut soon = clock.alarm(after(clock.now(), Duration::from_millis(5)));
+        assert!(poll(&mut soon, &waker).is_pending());
+        told.recv_timeout(Duration::from_secs(30)).expect("the earlier alarm rings");
+        assert!(poll(&mut soon, &waker).is_ready());
+        assert!(poll(&mut late, &waker).is_pending());
+    }
+}
