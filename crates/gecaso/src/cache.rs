@@ -3,7 +3,7 @@
 use crate::builder::CacheBuilder;
 use crate::flight::Flights;
 use crate::key::{ByRef, NearKey, Query};
-use crate::memory::{Entry, Table};
+use crate::memory::Table;
 use crate::outcome::{OkShared, Value, Whole};
 use crate::receipt::Receipt;
 use crate::stats::Stats;
@@ -36,7 +36,7 @@ use std::time::Duration;
 /// ```
 pub struct Cache<K: NearKey, V: Value> {
     pub(crate) near: Table<K, V>,
-    pub(crate) flights: Flights<K, Entry<K, V>>,
+    pub(crate) flights: Flights<K, V>,
     pub(crate) counters: crate::stats::Counters,
     pub(crate) ttl: Option<Duration>,
     /// False if the lifetime is zero: then results are shared, and never stored.
@@ -268,8 +268,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
 
     #[doc(hidden)]
     pub fn peek_query<Q: Query<K>>(&self, query: &Q) -> Option<V> {
-        let entry = self.near.fetch(self.near.hash(query), |key| query.matches(key))?;
-        Some(entry.value.clone())
+        self.near.peek(self.near.hash(query), |key| query.matches(key))
     }
 
     #[doc(hidden)]

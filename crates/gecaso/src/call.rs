@@ -14,8 +14,8 @@
 use crate::blocking::block_on;
 use crate::cache::Cache;
 use crate::flight::{Boarding, Landing, Lead};
-use crate::key::{NearKey, Query};
-use crate::memory::{Changed, Entry};
+use crate::key::{NearKey, Query, is_plain};
+use crate::memory::{Changed, Displaced, Entry, Incoming, Stored};
 use crate::outcome::{Outcome, Value};
 use crate::reentry;
 use crate::snapshot::Snapshot;
@@ -28,9 +28,11 @@ use std::sync::Arc;
 pub struct Missed<K> {
     hash: u64,
     key: K,
+    /// Whether key and value are plain: compared and cloned in place.
+    plain: bool,
+    /// What had been stored when the look-up began; see `Table::puts`.
+    puts: u64,
 }
-
-type Leading<'a, K, V> = Lead<'a, K, Entry<K, V>>;
 
 impl<K: NearKey, V: Value> Cache<K, V> {
     /// The hit path.
@@ -38,19 +40,24 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     #[inline]
     pub fn find<Q: Query<K>>(&self, query: &Q) -> Result<V, Missed<K>> {
         let hash = self.near.hash(query);
+        let puts = self.near.puts(hash);
         match self.near.get(query, hash) {
             Some(value) => {
                 self.counters.hit();
                 Ok(value)
             }
-            None => Err(Missed { hash, key: query.to_key() }),
+            None => Err(Self::miss(query, hash, puts)),
         }
+    }
+
+    fn miss<Q: Query<K>>(query: &Q, hash: u64, puts: u64) -> Missed<K> {
+        Missed { hash, key: query.to_key(), plain: Q::is_plain() && is_plain::<V>(), puts }
     }
 
     /// As `find`, for a call that wants the body to run whatever is stored.
     #[doc(hidden)]
     pub fn missed<Q: Query<K>>(&self, query: &Q) -> Missed<K> {
-        Missed { hash: self.near.hash(query), key: query.to_key() }
+        Self::miss(query, self.near.hash(query), 0)
     }
 
     /// The miss path of a synchronous call.
@@ -96,38 +103,40 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         keep: impl FnOnce(&V) -> bool,
         body: impl Future<Output = O>,
     ) -> O {
-        let Missed { hash, key } = missed;
-        let lead = self.flights.lead_anew(hash, &key, reentry::current());
-        self.lead(lead, hash, key, keep, body).await
+        let Missed { hash, ref key, plain, .. } = missed;
+        let lead = self.flights.lead_anew(hash, key, plain, reentry::current());
+        self.lead(lead, missed, keep, body).await
     }
 
     async fn resolve<M, O: Outcome<M, Value = V>>(
         &self,
-        Missed { hash, key }: Missed<K>,
+        missed: Missed<K>,
         keep: impl FnOnce(&V) -> bool,
         body: impl Future<Output = O>,
     ) -> O {
         self.counters.miss();
-        let chain = reentry::current();
+        let Missed { hash, ref key, plain, puts } = missed;
+        let inside = reentry::current();
         loop {
-            let flight = match self.flights.board(hash, &key, chain.clone()) {
+            let flight = match self.flights.board(hash, key, plain, inside.clone()) {
                 Boarding::Follow(flight) => flight,
                 Boarding::Lead(lead) => {
-                    // Another flight may have landed since the look-up.
-                    if let Some(entry) = self.near.fetch(hash, |other| *other == key) {
-                        let value = entry.value.clone();
-                        lead.land(Landing::Value(entry));
-                        return O::from_value(value);
+                    if self.near.puts(hash) != puts {
+                        // Another flight may have landed since the look-up.
+                        if let Some(value) = self.near.peek(hash, |other| other == key) {
+                            Self::share(lead, &value);
+                            return O::from_value(value);
+                        }
                     }
-                    return self.lead(lead, hash, key, keep, body).await;
+                    return self.lead(lead, missed, keep, body).await;
                 }
             };
-            let Some(_waiting) = reentry::wait_for(chain.as_ref(), flight.clone()) else {
+            let Some(_waiting) = reentry::wait_for(inside.as_ref(), &flight.chain) else {
                 return self.timed(body).await;
             };
             let clock = self.near.clock();
             match flight.landing(clock.alarm(after(clock.now(), self.max_wait))).await {
-                Some(Landing::Value(entry)) => return O::from_value(entry.value.clone()),
+                Some(Landing::Value(value)) => return O::from_value(V::clone(&value)),
                 Some(Landing::Rest(shared)) => match O::unshare(&shared) {
                     Some(rest) => return O::from_rest(rest),
                     None => return self.timed(body).await,
@@ -142,9 +151,8 @@ impl<K: NearKey, V: Value> Cache<K, V> {
 
     async fn lead<M, O: Outcome<M, Value = V>>(
         &self,
-        mut lead: Leading<'_, K, V>,
-        hash: u64,
-        key: K,
+        mut lead: Lead<'_, K, V>,
+        missed: Missed<K>,
         keep: impl FnOnce(&V) -> bool,
         body: impl Future<Output = O>,
     ) -> O {
@@ -152,48 +160,74 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         let outcome = reentry::inside(Some(lead.chain()), self.timed(body)).await;
         match outcome.split() {
             Ok(value) => {
-                let returned = value.clone();
                 if self.stores && keep(&value) {
-                    let entry = Arc::new(Entry { key, value });
-                    self.commit(&mut lead, hash, &entry);
-                    lead.land(Landing::Value(entry));
-                } else {
-                    lead.land(Landing::Value(Arc::new(Entry { key, value })));
+                    self.commit(&mut lead, missed, value.clone());
                 }
-                O::from_value(returned)
+                Self::share(lead, &value);
+                O::from_value(value)
             }
             Err(rest) => {
-                let shared = lead.is_followed().then(|| O::share(&rest));
-                lead.land(match shared {
+                let landing = match lead.leave().then(|| O::share(&rest)) {
                     None => Landing::Gone,
                     Some(None) => Landing::Alone,
                     Some(Some(shared)) => Landing::Rest(shared),
-                });
+                };
+                lead.land(landing);
                 O::from_rest(rest)
             }
         }
     }
 
-    /// Stores what a flight brought, if it is still registered.
-    fn commit(&self, lead: &mut Leading<'_, K, V>, hash: u64, entry: &Arc<Entry<K, V>>) {
-        let expires = self.expires();
-        let mut known = Snapshot::vacant();
-        while let Some(Err(changed)) = lead.commit(|| self.near.put(hash, &known, entry, expires)) {
-            known = self.compare(changed, &entry.key);
-        }
+    /// Lands a flight with a value, cloned only if somebody waits for it.
+    fn share(mut lead: Lead<'_, K, V>, value: &V) {
+        let landing = match lead.leave() {
+            true => Landing::Value(Arc::new(value.clone())),
+            false => Landing::Gone,
+        };
+        lead.land(landing);
+    }
+
+    /// Stores what a flight brought, if it is still valid.
+    fn commit(&self, lead: &mut Lead<'_, K, V>, missed: Missed<K>, value: V) {
+        self.store(missed, value, |store| lead.commit(store));
     }
 
     /// Puts an entry in from outside. Loads that run now are not stored.
     pub(crate) fn put<Q: Query<K>>(&self, query: &Q, value: V) {
-        let Missed { hash, key } = self.missed(query);
-        let entry = Arc::new(Entry { key, value });
-        let expires = self.expires();
+        let missed = self.missed(query);
+        let hash = missed.hash;
+        self.store(missed, value, |store| {
+            self.flights.supersede(hash, |other| query.matches(other), |_| store())
+        });
+    }
+
+    /// Stores an entry by as many tries as it takes. `step` runs a try under the lock that makes it
+    /// one step with what the caller must look at.
+    fn store(
+        &self,
+        Missed { hash, key, plain, .. }: Missed<K>,
+        value: V,
+        mut step: impl FnMut(&mut dyn FnMut() -> Result<(), ()>) -> Result<(), ()>,
+    ) {
         let mut known = Snapshot::vacant();
-        let is_key = |other: &K| *other == entry.key;
-        while let Err(changed) = self.flights.supersede(hash, is_key, |_| {
-            self.near.put(hash, &known, &entry, expires)
-        }) {
-            known = self.compare(changed, &entry.key);
+        let mut incoming = Some(Incoming {
+            hash,
+            stored: Stored::new(key, value, plain),
+            expires: self.ttl.map_or(NEVER, |ttl| after(self.near.clock().now(), ttl)),
+        });
+        loop {
+            let mut displaced = Displaced::nothing();
+            let mut lost: Option<Changed<K, V>> = None;
+            let _ = step(&mut || {
+                let incoming = incoming.take().expect("one try takes it, a lost one gives it back");
+                self.near.put(&known, incoming, &mut displaced).map_err(|changed| {
+                    lost = Some(changed);
+                })
+            });
+            drop(displaced); // no lock is held here
+            let Some((seen, again)) = lost else { return };
+            known = seen.resolve(|entry: &Entry<K, V>| entry.key == again.stored.entry().key);
+            incoming = Some(again);
         }
     }
 
@@ -201,24 +235,13 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     pub(crate) fn remove<Q: Query<K>>(&self, query: &Q) {
         let hash = self.near.hash(query);
         let mut known = Snapshot::vacant();
-        let is_key = |other: &K| query.matches(other);
-        while let Err((displaced, snapshot)) =
-            self.flights.supersede(hash, is_key, |_| self.near.take(hash, &known))
-        {
-            drop(displaced);
-            known = snapshot.resolve(|entry| query.matches(&entry.key));
+        while let Err(seen) = self.flights.supersede(
+            hash,
+            |other| query.matches(other),
+            |_| self.near.take(hash, query, &known),
+        ) {
+            known = seen.resolve(|entry| query.matches(&entry.key));
         }
-    }
-
-    /// After a lost bet: drops what was displaced and compares, now that no lock is held.
-    fn compare(&self, (displaced, seen): Changed<K, V>, key: &K) -> Snapshot<Entry<K, V>> {
-        drop(displaced);
-        seen.resolve(|entry| entry.key == *key)
-    }
-
-    /// When an entry stored now is over.
-    fn expires(&self) -> u64 {
-        self.ttl.map_or(NEVER, |ttl| after(self.near.clock().now(), ttl))
     }
 
     /// Runs a body, counted and timed.

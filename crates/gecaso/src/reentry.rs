@@ -9,74 +9,88 @@
 //! Called by `call`. Knows flights only as links; knows no key, value or storage.
 
 use crate::sync;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-/// A flight, seen as a link of a chain.
-pub(crate) trait Link: Send + Sync {
-    /// Where the link stands in its chain.
-    fn place(&self) -> &Place;
-    /// Gives up the parent, so that a long chain is dropped link by link and not by recursion.
-    fn take_parent(&mut self) -> Option<Chain>;
+/// A flight and the flights whose bodies it was begun in, innermost first. One that was begun outside
+/// of every body, as nearly all are, costs nothing.
+#[derive(Clone)]
+pub(crate) struct Chain {
+    /// The number of the flight, its own in this process.
+    pub(crate) id: u64,
+    above: Option<Arc<Above>>,
 }
 
-/// The innermost flight of a call; its parents are the rest of the chain.
-pub(crate) type Chain = Arc<dyn Link>;
-
-/// Where a flight stands: under which flight's body it was begun.
-pub(crate) struct Place {
-    parent: Option<Chain>,
-    /// Flights above this one.
+struct Above {
+    chain: Chain,
+    /// Flights in `chain`.
     depth: u32,
-    /// Address of the outermost flight; `None` if it is this one. Kept alive by the parents.
-    root: Option<usize>,
+    /// The outermost one.
+    root: u64,
 }
 
-impl Place {
-    pub(crate) fn under(parent: Option<Chain>) -> Self {
-        let depth = parent.as_ref().map_or(0, |parent| parent.place().depth + 1);
-        let root = parent.as_ref().map(|parent| root(&**parent));
-        Place { parent, depth, root }
+impl Chain {
+    /// The chain of a new flight that begins inside of another one's body, or of none.
+    pub(crate) fn begin(inside: Option<Chain>) -> Self {
+        let above = inside.map(|chain| {
+            let (depth, root) = (chain.depth() + 1, chain.root());
+            Arc::new(Above { chain, depth, root })
+        });
+        Chain { id: fresh_id(), above }
     }
 
-    pub(crate) fn take_parent(&mut self) -> Option<Chain> {
-        self.parent.take()
+    fn depth(&self) -> u32 {
+        self.above.as_ref().map_or(0, |above| above.depth)
+    }
+
+    fn root(&self) -> u64 {
+        self.above.as_ref().map_or(self.id, |above| above.root)
+    }
+
+    /// Whether the flight of this chain is that of `other`, or one of those above it.
+    fn is_at_or_above(&self, other: &Chain) -> bool {
+        if self.root() != other.root() {
+            return false;
+        }
+        let mut below = other;
+        while let Some(above) = &below.above {
+            if below.depth() <= self.depth() {
+                break;
+            }
+            below = &above.chain;
+        }
+        below.id == self.id
     }
 }
 
-impl Drop for Place {
+impl Drop for Above {
+    /// Drops a long chain link by link: recursion would take the stack that recursive bodies had.
     fn drop(&mut self) {
-        let mut next = self.parent.take();
-        while let Some(mut link) = next {
-            next = Arc::get_mut(&mut link).and_then(Link::take_parent);
+        let mut next = self.chain.above.take();
+        while let Some(mut above) = next.and_then(Arc::into_inner) {
+            next = above.chain.above.take();
         }
     }
 }
 
-fn address(link: &dyn Link) -> usize {
-    std::ptr::from_ref(link).cast::<()>().addr()
-}
-
-fn root(link: &dyn Link) -> usize {
-    link.place().root.unwrap_or(address(link))
-}
-
-/// Whether `link` is `of` or one of the flights above it.
-fn is_at_or_above(link: &dyn Link, of: &dyn Link) -> bool {
-    if root(link) != root(of) {
-        return false;
+/// A number that no other flight has. Threads draw them in blocks, so that they rarely meet.
+fn fresh_id() -> u64 {
+    const BLOCK: u64 = 1 << 12;
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    std::thread_local! {
+        static ID: Cell<u64> = const { Cell::new(0) };
     }
-    let mut below = of;
-    while below.place().depth > link.place().depth {
-        match &below.place().parent {
-            Some(parent) => below = &**parent,
-            None => return false,
+    ID.with(|id| {
+        if id.get() % BLOCK == 0 {
+            id.set(NEXT.fetch_add(BLOCK, Relaxed));
         }
-    }
-    address(below) == address(link)
+        id.set(id.get() + 1);
+        id.get()
+    })
 }
 
 sync::thread_local! {
@@ -158,49 +172,49 @@ pub fn scope_fn<R>(run: impl FnOnce() -> R) -> impl FnOnce() -> R {
     }
 }
 
-/// One call waiting: the innermost flight it is in, and the flight it waits for.
+/// One call waiting: the chain it is in, and the flight it waits for.
 struct Edge {
     waiter: Chain,
     target: Chain,
 }
 
-/// All waits from inside of chains, by the root of the waiter.
+/// All waits from inside of chains, by the outermost flight of the waiter.
 ///
 /// A lock of the standard library, in model checks too: nothing inside it yields, so there it is one
 /// atomic step.
-static WAITS: LazyLock<Mutex<HashMap<usize, Vec<Arc<Edge>>>>> = LazyLock::new(Mutex::default);
+static WAITS: LazyLock<Mutex<HashMap<u64, Vec<Edge>>>> = LazyLock::new(Mutex::default);
 
 /// A wait that may go on. Ends when dropped.
 pub(crate) struct Waiting {
-    edge: Option<Arc<Edge>>,
+    /// Root of the waiter, waiter, target.
+    edge: Option<(u64, u64, u64)>,
 }
 
 /// Notes that a call in chain `me` waits for `target`; `None` if that could never end.
-pub(crate) fn wait_for(me: Option<&Chain>, target: Chain) -> Option<Waiting> {
+pub(crate) fn wait_for(me: Option<&Chain>, target: &Chain) -> Option<Waiting> {
     let Some(me) = me else { return Some(Waiting { edge: None }) };
-    let edge = Arc::new(Edge { waiter: me.clone(), target });
     let mut waits = WAITS.lock().unwrap_or_else(PoisonError::into_inner);
-    if needs(&*edge.target, &**me, &waits) {
-        drop(waits); // before the edge: its last flight may go, and a key with it
+    if needs(target, me, &waits) {
         return None;
     }
-    waits.entry(root(&**me)).or_default().push(edge.clone());
-    Some(Waiting { edge: Some(edge) })
+    let edge = Edge { waiter: me.clone(), target: target.clone() };
+    waits.entry(me.root()).or_default().push(edge);
+    Some(Waiting { edge: Some((me.root(), me.id, target.id)) })
 }
 
 /// Whether `target` can only land after a flight of the chain `me`: follows, from the target, every
 /// wait of a call inside it, and so on.
-fn needs(target: &dyn Link, me: &dyn Link, waits: &HashMap<usize, Vec<Arc<Edge>>>) -> bool {
-    let mut seen = vec![address(target)];
-    let mut open: Vec<&dyn Link> = vec![target];
-    while let Some(link) = open.pop() {
-        if is_at_or_above(link, me) {
+fn needs(target: &Chain, me: &Chain, waits: &HashMap<u64, Vec<Edge>>) -> bool {
+    let mut seen = vec![target.id];
+    let mut open = vec![target];
+    while let Some(flight) = open.pop() {
+        if flight.is_at_or_above(me) {
             return true;
         }
-        for edge in waits.get(&root(link)).into_iter().flatten() {
-            if is_at_or_above(link, &*edge.waiter) && !seen.contains(&address(&*edge.target)) {
-                seen.push(address(&*edge.target));
-                open.push(&*edge.target);
+        for edge in waits.get(&flight.root()).into_iter().flatten() {
+            if flight.is_at_or_above(&edge.waiter) && !seen.contains(&edge.target.id) {
+                seen.push(edge.target.id);
+                open.push(&edge.target);
             }
         }
     }
@@ -209,16 +223,16 @@ fn needs(target: &dyn Link, me: &dyn Link, waits: &HashMap<usize, Vec<Arc<Edge>>
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        let Some(edge) = self.edge.take() else { return };
+        let Some((root, waiter, target)) = self.edge else { return };
         let mut waits = WAITS.lock().unwrap_or_else(PoisonError::into_inner);
-        let root = root(&*edge.waiter);
-        if let Some(edges) = waits.get_mut(&root) {
-            edges.retain(|other| !Arc::ptr_eq(other, &edge));
-            if edges.is_empty() {
-                waits.remove(&root);
-            }
+        let Some(edges) = waits.get_mut(&root) else { return };
+        let is_this = |edge: &Edge| edge.waiter.id == waiter && edge.target.id == target;
+        if let Some(at) = edges.iter().position(is_this) {
+            edges.swap_remove(at);
         }
-        drop(waits); // before the edge, as above
+        if edges.is_empty() {
+            waits.remove(&root);
+        }
     }
 }
 
@@ -226,22 +240,12 @@ impl Drop for Waiting {
 mod tests {
     use super::*;
 
-    struct Node(Place);
-    impl Link for Node {
-        fn place(&self) -> &Place {
-            &self.0
-        }
-        fn take_parent(&mut self) -> Option<Chain> {
-            self.0.take_parent()
-        }
-    }
-
-    fn flight(parent: Option<&Chain>) -> Chain {
-        Arc::new(Node(Place::under(parent.cloned())))
+    fn flight(inside: Option<&Chain>) -> Chain {
+        Chain::begin(inside.cloned())
     }
 
     fn may_wait(me: &Chain, target: &Chain) -> Option<Waiting> {
-        wait_for(Some(me), target.clone())
+        wait_for(Some(me), target)
     }
 
     #[test]
@@ -251,11 +255,11 @@ mod tests {
         let c = flight(Some(&b));
         assert!(may_wait(&c, &c).is_none());
         assert!(may_wait(&c, &a).is_none());
-        assert!(may_wait(&a, &c).is_none(), "a branch of a's body waits for what another one leads");
+        assert!(may_wait(&a, &c).is_some(), "one branch of a's body waits for what another leads");
         let sibling = flight(Some(&a));
         assert!(may_wait(&sibling, &c).is_some(), "two branches of one body may wait");
         assert!(may_wait(&c, &flight(None)).is_some());
-        assert!(wait_for(None, a).is_some(), "outside of every body");
+        assert!(wait_for(None, &a).is_some(), "outside of every body");
     }
 
     #[test]
@@ -271,7 +275,7 @@ mod tests {
         drop(second);
         assert!(may_wait(&c, &a).is_some(), "b does not wait any more");
         drop(first);
-        assert!(!WAITS.lock().unwrap().contains_key(&root(&*a)), "nothing is left in the books");
+        assert!(!WAITS.lock().unwrap().contains_key(&a.root()), "nothing is left in the books");
     }
 
     #[test]

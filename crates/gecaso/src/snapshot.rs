@@ -18,12 +18,12 @@ pub(crate) struct Snapshot<T> {
 impl<T> Snapshot<T> {
     /// The guess to begin with: nothing shares the hash. Right for nearly every miss.
     pub(crate) fn vacant() -> Self {
-        Snapshot { seen: Vec::new(), found: None }
+        Self::of(Vec::new())
     }
 
-    /// A snapshot of `now`; nothing is compared yet.
-    pub(crate) fn of(now: impl Iterator<Item = Arc<T>>) -> Self {
-        Snapshot { seen: now.collect(), found: None }
+    /// What is there now; nothing is compared yet.
+    pub(crate) fn of(seen: Vec<Arc<T>>) -> Self {
+        Snapshot { seen, found: None }
     }
 
     /// Compares, outside of every lock.
@@ -33,11 +33,14 @@ impl<T> Snapshot<T> {
     }
 
     /// Whether `now` holds exactly those that were seen, in any order.
-    pub(crate) fn still_holds(&self, now: impl Iterator<Item = *const T>) -> bool {
+    pub(crate) fn still_holds<'a>(&self, now: impl Iterator<Item = &'a Arc<T>>) -> bool
+    where
+        T: 'a,
+    {
         let mut count = 0;
         for one in now {
             count += 1;
-            if !self.seen.iter().any(|seen| std::ptr::eq(Arc::as_ptr(seen), one)) {
+            if !self.seen.iter().any(|seen| Arc::ptr_eq(seen, one)) {
                 return false;
             }
         }
@@ -57,13 +60,12 @@ mod tests {
     #[test]
     fn a_snapshot_stands_only_while_the_same_ones_are_there() {
         let (a, b, c) = (Arc::new(1), Arc::new(2), Arc::new(1));
-        let snapshot = Snapshot::of([a.clone(), b.clone()].into_iter()).resolve(|n| *n == 2);
+        let snapshot = Snapshot::of(vec![a.clone(), b.clone()]).resolve(|n| *n == 2);
         assert!(Arc::ptr_eq(snapshot.found().unwrap(), &b));
-        let ptr = Arc::as_ptr;
-        assert!(snapshot.still_holds([ptr(&b), ptr(&a)].into_iter()));
-        assert!(!snapshot.still_holds([ptr(&a)].into_iter()));
-        assert!(!snapshot.still_holds([ptr(&c), ptr(&b)].into_iter()), "equal is not the same");
-        assert!(!snapshot.still_holds([ptr(&a), ptr(&b), ptr(&c)].into_iter()));
+        assert!(snapshot.still_holds([&b, &a].into_iter()));
+        assert!(!snapshot.still_holds([&a].into_iter()));
+        assert!(!snapshot.still_holds([&c, &b].into_iter()), "equal is not the same");
+        assert!(!snapshot.still_holds([&a, &b, &c].into_iter()));
         assert!(Snapshot::<i32>::vacant().still_holds(std::iter::empty()));
     }
 }

@@ -5,17 +5,33 @@
 
 #[cfg(not(shuttle))]
 pub(crate) use std::{
-    sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic},
+    sync::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic},
     thread,
     thread_local,
 };
 
 #[cfg(shuttle)]
 pub(crate) use shuttle::{
-    sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic},
+    sync::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic},
     thread,
     thread_local,
 };
+
+/// A mutex for the whole process; in model checks for one execution, which begins with a new one.
+macro_rules! global {
+    ($(#[$about:meta])* static $name:ident: Mutex<$inside:ty>;) => {
+        $(#[$about])*
+        #[cfg(not(shuttle))]
+        static $name: std::sync::LazyLock<std::sync::Mutex<$inside>> =
+            std::sync::LazyLock::new(Default::default);
+        #[cfg(shuttle)]
+        shuttle::lazy_static! {
+            $(#[$about])*
+            static ref $name: shuttle::sync::Mutex<$inside> = Default::default();
+        }
+    };
+}
+pub(crate) use global;
 
 use std::sync::PoisonError;
 

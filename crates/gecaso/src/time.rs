@@ -4,10 +4,12 @@
 //! A manual clock stands in for it in tests. Used by storages (expiry), `flight` (bounded waits)
 //! and `stats` (how long loads take); knows none of them.
 
+use crate::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use crate::sync::{Condvar, Mutex, MutexGuard};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -46,7 +48,7 @@ pub struct ManualClock {
 
 #[derive(Default)]
 struct Manual {
-    now: std::sync::atomic::AtomicU64,
+    now: AtomicU64,
     alarms: Alarms,
 }
 
@@ -58,7 +60,6 @@ impl ManualClock {
 
     /// Moves the clock on, and wakes those whose wait is over.
     pub fn advance(&self, by: Duration) {
-        use std::sync::atomic::Ordering::SeqCst;
         let step = |now| Some(after(now, by));
         let before = self.state.now.fetch_update(SeqCst, SeqCst, step).unwrap_or(NEVER);
         self.state.alarms.ring(after(before, by));
@@ -67,7 +68,7 @@ impl ManualClock {
 
 impl std::fmt::Debug for ManualClock {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let now = self.state.now.load(std::sync::atomic::Ordering::SeqCst);
+        let now = self.state.now.load(SeqCst);
         f.debug_struct("ManualClock").field("now", &Duration::from_nanos(now)).finish()
     }
 }
@@ -88,7 +89,7 @@ impl Clock {
     pub(crate) fn now(&self) -> Nanos {
         match self {
             Clock::System => system_now(),
-            Clock::Manual(clock) => clock.state.now.load(std::sync::atomic::Ordering::SeqCst),
+            Clock::Manual(clock) => clock.state.now.load(SeqCst),
         }
     }
 
@@ -158,7 +159,7 @@ struct Queue {
 }
 
 impl Alarms {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Queue> {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,20 +1,21 @@
 //! Storages in this process: typed values, synchronous, infallible.
 //!
-//! `MemoryStorage` and `LruStorage` are cheap handles on an `engine`; each function that uses one
+//! `MemoryStorage` and `LruStorage` are cheap handles on a `bound`; each function that uses one
 //! attaches its own typed `table`. Bound and order belong to the storage, so functions that share one
 //! share its places. Knows nothing of flights or calls.
 
-mod engine;
+mod bound;
 mod policy;
 mod shard;
 mod table;
 
-pub(crate) use table::{Changed, Entry, Table};
+pub(crate) use shard::{Entry, Stored};
+pub(crate) use table::{Changed, Displaced, Incoming, Table};
 
 use crate::key::NearKey;
 use crate::outcome::Value;
 use crate::time::{Clock, ManualClock};
-use engine::{Engine, Order};
+use bound::{Bound, Order};
 use std::fmt;
 use std::sync::Arc;
 
@@ -36,7 +37,7 @@ use std::sync::Arc;
 /// ```
 #[derive(Clone)]
 pub struct MemoryStorage {
-    engine: Arc<Engine>,
+    bound: Arc<Bound>,
 }
 
 impl MemoryStorage {
@@ -56,16 +57,16 @@ impl MemoryStorage {
     /// The same kind of storage, new and empty, on a clock in a test's hand.
     #[must_use]
     pub fn with_clock(self, clock: &ManualClock) -> Self {
-        Self::with(self.engine.capacity(), Clock::Manual(clock.clone()))
+        Self::with(self.bound.capacity, Clock::Manual(clock.clone()))
     }
 
     fn with(capacity: Option<usize>, clock: Clock) -> Self {
-        MemoryStorage { engine: Arc::new(Engine::new(capacity, Order::Sieve, clock)) }
+        MemoryStorage { bound: Arc::new(Bound::new(capacity, Order::Sieve, clock)) }
     }
 
     /// Entries held now, of all functions together.
     pub fn len(&self) -> usize {
-        self.engine.len()
+        self.bound.len()
     }
 
     /// Whether nothing is held.
@@ -75,11 +76,11 @@ impl MemoryStorage {
 
     /// The bound, in entries.
     pub fn capacity(&self) -> Option<usize> {
-        self.engine.capacity()
+        self.bound.capacity
     }
 
     pub(crate) fn attach<K: NearKey, V: Value>(&self) -> Table<K, V> {
-        Table::open(self.engine.clone())
+        Table::join(self.bound.clone())
     }
 }
 
@@ -114,7 +115,7 @@ impl fmt::Debug for MemoryStorage {
 /// ```
 #[derive(Clone)]
 pub struct LruStorage {
-    engine: Arc<Engine>,
+    bound: Arc<Bound>,
 }
 
 impl LruStorage {
@@ -130,12 +131,12 @@ impl LruStorage {
     }
 
     fn with(capacity: usize, clock: Clock) -> Self {
-        LruStorage { engine: Arc::new(Engine::new(Some(capacity), Order::Lru, clock)) }
+        LruStorage { bound: Arc::new(Bound::new(Some(capacity), Order::Lru, clock)) }
     }
 
     /// Entries held now, of all functions together.
     pub fn len(&self) -> usize {
-        self.engine.len()
+        self.bound.len()
     }
 
     /// Whether nothing is held.
@@ -145,11 +146,11 @@ impl LruStorage {
 
     /// The bound, in entries.
     pub fn capacity(&self) -> usize {
-        self.engine.capacity().unwrap_or(usize::MAX)
+        self.bound.capacity.unwrap_or(usize::MAX)
     }
 
     pub(crate) fn attach<K: NearKey, V: Value>(&self) -> Table<K, V> {
-        Table::open(self.engine.clone())
+        Table::join(self.bound.clone())
     }
 }
 

@@ -1,35 +1,57 @@
-//! One shard of a storage in memory: an index from hash to slot, the slots, and their order.
+//! One shard of a table: an index from hash to slot, the slots, and their order.
 //!
-//! Plain data behind the lock that `engine` keeps around it. Entries are held untyped, because
-//! functions of different types share one storage; `table` knows their types. Nothing here runs
-//! foreign code: what is removed is handed out, and dropped by the caller after the lock.
+//! Plain data behind the lock that `table` keeps around it. Nothing here runs foreign code: what is
+//! removed is handed out, and dropped by the caller after the lock.
 
 use super::policy::{Policy, SlotId};
+use crate::sync::tally;
 use crate::time::{NEVER, Nanos};
 use hashbrown::HashTable;
-use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-/// An entry of any type.
-pub(super) type Held = Arc<dyn Any + Send + Sync>;
+/// What is stored: the key, for exact comparison, and the value.
+pub(crate) struct Entry<K, V> {
+    pub(crate) key: K,
+    pub(crate) value: V,
+}
 
-/// Whose entry it is: the number of a table within its engine.
-pub(super) type Owner = u32;
+/// An entry in its slot.
+pub(crate) enum Stored<K, V> {
+    /// Key and value are plain types of the standard library: compared and cloned in place.
+    Plain(Entry<K, V>),
+    /// Comparing or cloning may run foreign code: that happens outside of the lock.
+    Foreign(Arc<Entry<K, V>>),
+}
 
-struct Slot {
+impl<K, V> Stored<K, V> {
+    pub(crate) fn new(key: K, value: V, plain: bool) -> Self {
+        let entry = Entry { key, value };
+        if plain { Stored::Plain(entry) } else { Stored::Foreign(Arc::new(entry)) }
+    }
+
+    pub(crate) fn entry(&self) -> &Entry<K, V> {
+        match self {
+            Stored::Plain(entry) => entry,
+            Stored::Foreign(entry) => entry,
+        }
+    }
+}
+
+struct Slot<K, V> {
     hash: u64,
     expires: Nanos,
-    owner: Owner,
+    /// When it came in or was last used, in the order of a storage that several functions share.
+    stamp: u64,
     /// Hit since the policy last asked. Written by readers, and only when it changes.
     hit: AtomicBool,
     /// Empty slots are in `free`.
-    entry: Option<Held>,
+    stored: Option<Stored<K, V>>,
 }
 
-pub(super) struct Shard {
+pub(super) struct Shard<K, V> {
     index: HashTable<SlotId>,
-    slots: Vec<Slot>,
+    slots: Vec<Slot<K, V>>,
     free: Vec<SlotId>,
     /// None: this storage has no bound and evicts nothing.
     policy: Option<Box<dyn Policy>>,
@@ -37,37 +59,38 @@ pub(super) struct Shard {
     sweep: usize,
 }
 
-impl Shard {
+const FULL: &str = "a slot in the index has an entry";
+
+impl<K, V> Shard<K, V> {
     pub(super) fn new(policy: Option<Box<dyn Policy>>) -> Self {
         Shard { index: HashTable::new(), slots: Vec::new(), free: Vec::new(), policy, sweep: 0 }
     }
 
-    /// The slot of an owner's entry that `is` the wanted one.
+    /// The slot with this hash whose entry `is` the wanted one.
     #[inline]
     pub(super) fn find(
         &self,
         hash: u64,
-        owner: Owner,
-        mut is: impl FnMut(&Held) -> bool,
+        mut is: impl FnMut(&Stored<K, V>) -> bool,
     ) -> Option<SlotId> {
         let found = self.index.find(hash, |&slot| {
             let slot = &self.slots[slot as usize];
-            slot.hash == hash && slot.owner == owner && slot.entry.as_ref().is_some_and(&mut is)
+            slot.hash == hash && slot.stored.as_ref().is_some_and(&mut is)
         });
         found.copied()
     }
 
-    /// All of an owner's slots with this hash.
-    pub(super) fn same_hash(&self, hash: u64, owner: Owner) -> impl Iterator<Item = SlotId> {
-        self.index.iter_hash(hash).copied().filter(move |&slot| {
-            let slot = &self.slots[slot as usize];
-            slot.hash == hash && slot.owner == owner
-        })
+    /// All slots with this hash.
+    pub(super) fn same_hash(&self, hash: u64) -> impl Iterator<Item = SlotId> {
+        self.index
+            .iter_hash(hash)
+            .copied()
+            .filter(move |&slot| self.slots[slot as usize].hash == hash)
     }
 
     #[inline]
-    pub(super) fn entry(&self, slot: SlotId) -> &Held {
-        self.slots[slot as usize].entry.as_ref().expect("a slot in the index has an entry")
+    pub(super) fn stored(&self, slot: SlotId) -> &Stored<K, V> {
+        self.slots[slot as usize].stored.as_ref().expect(FULL)
     }
 
     #[inline]
@@ -80,21 +103,23 @@ impl Shard {
     pub(super) fn mark(&self, slot: SlotId) {
         let hit = &self.slots[slot as usize].hit;
         if !hit.load(Relaxed) {
-            crate::sync::tally::add(crate::sync::tally::Kind::Atomic);
+            tally::add(tally::Kind::Atomic);
             hit.store(true, Relaxed);
         }
     }
 
     /// Notes a hit in a policy whose hits move things.
     #[inline]
-    pub(super) fn touch(&mut self, slot: SlotId) {
+    pub(super) fn touch(&mut self, slot: SlotId, stamp: u64) {
+        self.slots[slot as usize].stamp = stamp;
         if let Some(policy) = &mut self.policy {
             policy.touch(slot);
         }
     }
 
-    pub(super) fn insert(&mut self, hash: u64, owner: Owner, expires: Nanos, entry: Held) {
-        let new = Slot { hash, expires, owner, hit: AtomicBool::new(false), entry: Some(entry) };
+    pub(super) fn insert(&mut self, hash: u64, expires: Nanos, stamp: u64, stored: Stored<K, V>) {
+        let hit = AtomicBool::new(false);
+        let new = Slot { hash, expires, stamp, hit, stored: Some(stored) };
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slots[slot as usize] = new;
@@ -114,61 +139,66 @@ impl Shard {
     }
 
     /// Puts another entry into a slot, which counts as a hit.
-    pub(super) fn replace(&mut self, slot: SlotId, expires: Nanos, entry: Held) -> Held {
-        self.touch(slot);
+    pub(super) fn replace(
+        &mut self,
+        slot: SlotId,
+        expires: Nanos,
+        stamp: u64,
+        stored: Stored<K, V>,
+    ) -> Stored<K, V> {
+        self.touch(slot, stamp);
         self.mark(slot);
         let slot = &mut self.slots[slot as usize];
         slot.expires = expires;
-        slot.entry.replace(entry).expect("a slot in the index has an entry")
+        slot.stored.replace(stored).expect(FULL)
     }
 
-    pub(super) fn remove(&mut self, slot: SlotId) -> Held {
+    pub(super) fn remove(&mut self, slot: SlotId) -> Stored<K, V> {
         if let Some(policy) = &mut self.policy {
             policy.remove(slot);
         }
-        self.vacate(slot).1
+        self.vacate(slot)
     }
 
     /// Makes room by the policy's choice; `None` if the shard is empty.
-    pub(super) fn evict(&mut self) -> Option<(Owner, Held)> {
+    pub(super) fn evict(&mut self) -> Option<Stored<K, V>> {
         let slots = &mut self.slots;
         let policy = self.policy.as_mut()?;
-        let slot = policy.evict(&mut |slot| {
-            std::mem::take(slots[slot as usize].hit.get_mut())
-        })?;
+        let slot = policy
+            .evict(&mut |slot| std::mem::take(slots[slot as usize].hit.get_mut()))?;
         Some(self.vacate(slot))
+    }
+
+    /// The stamp of the entry that is next to go.
+    pub(super) fn oldest(&self) -> Option<u64> {
+        let slot = self.policy.as_ref()?.candidate()?;
+        Some(self.slots[slot as usize].stamp)
     }
 
     /// Looks at the next slot in turn and removes its entry if that has expired. Called once or twice
     /// per insertion, this bounds the expired entries that nobody asks for without ever scanning.
-    pub(super) fn sweep(&mut self, now: Nanos) -> Option<(Owner, Held)> {
+    pub(super) fn sweep(&mut self, now: Nanos) -> Option<Stored<K, V>> {
         self.sweep = if self.sweep + 1 < self.slots.len() { self.sweep + 1 } else { 0 };
         let slot = self.slots.get(self.sweep)?;
-        if slot.entry.is_none() || slot.expires > now {
+        if slot.stored.is_none() || slot.expires > now {
             return None;
         }
-        let (at, owner) = (SlotId::try_from(self.sweep).ok()?, slot.owner);
-        Some((owner, self.remove(at)))
+        Some(self.remove(self.sweep as SlotId))
     }
 
-    /// Removes every entry of an owner.
-    pub(super) fn clear(&mut self, owner: Owner) -> Vec<Held> {
-        let of_owner = |(at, slot): (usize, &Slot)| {
-            (slot.owner == owner && slot.entry.is_some()).then_some(at as SlotId)
-        };
-        let slots: Vec<SlotId> = self.slots.iter().enumerate().filter_map(of_owner).collect();
-        let removed = slots.into_iter().map(|slot| self.remove(slot)).collect();
-        if self.index.is_empty() {
-            // Nobody is left: give the memory back.
-            self.index = HashTable::new();
-            self.slots = Vec::new();
-            self.free = Vec::new();
+    /// Takes everything out and gives the memory back with it.
+    pub(super) fn clear(&mut self) -> Vec<impl Sized + use<K, V>> {
+        let full = |(slot, at): (SlotId, &Slot<K, V>)| at.stored.is_some().then_some(slot);
+        if let Some(policy) = &mut self.policy {
+            (0..).zip(&self.slots).filter_map(full).for_each(|slot| policy.remove(slot));
         }
-        removed
+        self.index = HashTable::new();
+        self.free = Vec::new();
+        std::mem::take(&mut self.slots)
     }
 
     /// Empties a slot that the policy has already forgotten.
-    fn vacate(&mut self, slot: SlotId) -> (Owner, Held) {
+    fn vacate(&mut self, slot: SlotId) -> Stored<K, V> {
         let hash = self.slots[slot as usize].hash;
         if let Ok(indexed) = self.index.find_entry(hash, |&at| at == slot) {
             indexed.remove();
@@ -176,7 +206,7 @@ impl Shard {
         self.free.push(slot);
         let vacated = &mut self.slots[slot as usize];
         vacated.expires = NEVER;
-        (vacated.owner, vacated.entry.take().expect("a slot in the index has an entry"))
+        vacated.stored.take().expect(FULL)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -187,12 +217,11 @@ impl Shard {
     #[cfg(any(test, shuttle))]
     pub(super) fn check(&mut self) {
         assert_eq!(self.index.len() + self.free.len(), self.slots.len(), "no slot is lost");
-        let full = self.slots.iter().filter(|slot| slot.entry.is_some()).count();
+        let full = self.slots.iter().filter(|slot| slot.stored.is_some()).count();
         assert_eq!(full, self.index.len(), "full slots are indexed, and no others");
-        for (at, slot) in self.slots.iter().enumerate() {
-            let at = at as SlotId;
-            let indexed = self.index.find(slot.hash, |&other| other == at).is_some();
-            assert_eq!(indexed, slot.entry.is_some(), "a slot is indexed under its own hash");
+        for (at, slot) in (0..).zip(&self.slots) {
+            let indexed = self.index.find(slot.hash, |&other: &SlotId| other == at).is_some();
+            assert_eq!(indexed, slot.stored.is_some(), "a slot is indexed under its own hash");
         }
         if self.policy.is_some() {
             let mut evicted = 0;

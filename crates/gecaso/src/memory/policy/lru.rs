@@ -28,6 +28,10 @@ impl Policy for Lru {
         self.list.unlink(slot);
     }
 
+    fn candidate(&self) -> Option<SlotId> {
+        self.list.back()
+    }
+
     fn evict(&mut self, _: &mut dyn FnMut(SlotId) -> bool) -> Option<SlotId> {
         let slot = self.list.back()?;
         self.list.unlink(slot);

@@ -25,6 +25,9 @@ pub(super) trait Policy: Send + Sync {
     /// A slot has lost its entry.
     fn remove(&mut self, slot: SlotId);
 
+    /// The slot that `evict` looks at first.
+    fn candidate(&self) -> Option<SlotId>;
+
     /// Picks the slot to empty, and forgets it. `take_mark` says whether a slot was hit since it was
     /// last asked about.
     fn evict(&mut self, take_mark: &mut dyn FnMut(SlotId) -> bool) -> Option<SlotId>;

@@ -28,9 +28,13 @@ impl Policy for Sieve {
         self.list.unlink(slot);
     }
 
+    fn candidate(&self) -> Option<SlotId> {
+        self.hand.or(self.list.back())
+    }
+
     fn evict(&mut self, take_mark: &mut dyn FnMut(SlotId) -> bool) -> Option<SlotId> {
         // Every step clears a mark, and no hit can set one meanwhile: at most one round.
-        let mut slot = self.hand.or(self.list.back())?;
+        let mut slot = self.candidate()?;
         while take_mark(slot) {
             slot = self.list.newer_than(slot).or(self.list.back())?;
         }

@@ -1,0 +1,156 @@
+//! A storage object: its bound, its order, its clock, and the tables that share them.
+//!
+//! The bound is exact at every moment: a place is reserved before an entry goes in, and who finds
+//! none left takes an entry out first. Where several functions share a storage, each has a table of
+//! its own, and stamps say which of them holds the oldest entry. Two locks of this folder are never
+//! held at once, but for the list of members while one member is asked.
+
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{self, RwLock};
+use crate::time::Clock;
+use std::any::Any;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
+
+/// How a storage orders its entries.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Order {
+    /// True least-recently-used order, kept by one shard.
+    Lru,
+    /// Marks and a hand; hits share the lock.
+    Sieve,
+}
+
+/// Entries per shard at which it is worth having another shard: fewer make eviction too local.
+const ENTRIES_PER_SHARD: usize = 64;
+/// Shards per core: threads rarely meet on a lock.
+const SHARDS_PER_CORE: usize = 4;
+
+pub(super) struct Bound {
+    /// The most entries at any moment; `None`: no bound.
+    pub(super) capacity: Option<usize>,
+    pub(super) order: Order,
+    pub(super) clock: Clock,
+    /// Shards of each table, a power of two.
+    pub(super) shards: usize,
+    /// Places taken: entries, and reservations of those about to insert. Unused without a bound.
+    taken: AtomicUsize,
+    members: RwLock<Vec<Weak<dyn Member>>>,
+    /// Whether there was ever more than one member.
+    shared: AtomicBool,
+    /// The next stamp.
+    stamps: AtomicU64,
+}
+
+/// A table, as the others that share its storage see it.
+pub(super) trait Member: Send + Sync {
+    /// The stamp of the entry that is next to go in this shard.
+    fn oldest(&self, shard: usize) -> Option<u64>;
+    /// Takes that entry out. Its place is the caller's.
+    fn evict(&self, shard: usize) -> Option<Evicted>;
+    /// Entries now.
+    fn len(&self) -> usize;
+    /// Checks and empties every shard.
+    #[cfg(any(test, shuttle))]
+    fn check(&self);
+}
+
+/// An entry of whatever type, to be dropped when no lock is held.
+pub(super) type Evicted = Box<dyn Any + Send>;
+
+impl Bound {
+    pub(super) fn new(capacity: Option<usize>, order: Order, clock: Clock) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let most = (SHARDS_PER_CORE * cores).next_power_of_two();
+        let shards = match (order, capacity) {
+            (Order::Lru, _) => 1,
+            (Order::Sieve, None) => most,
+            (Order::Sieve, Some(n)) => {
+                let wanted = (n / ENTRIES_PER_SHARD).clamp(1, most);
+                (wanted + 1).next_power_of_two() / 2
+            }
+        };
+        Bound {
+            capacity,
+            order,
+            clock,
+            shards,
+            taken: AtomicUsize::new(0),
+            members: RwLock::new(Vec::new()),
+            shared: AtomicBool::new(false),
+            stamps: AtomicU64::new(1),
+        }
+    }
+
+    pub(super) fn join(&self, member: Weak<dyn Member>) {
+        let mut members = sync::write(&self.members);
+        members.retain(|member| member.strong_count() > 0);
+        members.push(member);
+        if members.len() > 1 {
+            self.shared.store(true, Relaxed);
+        }
+    }
+
+    #[inline]
+    pub(super) fn is_shared(&self) -> bool {
+        self.shared.load(Relaxed)
+    }
+
+    /// A stamp later than all before; 0 as long as nobody compares stamps.
+    #[inline]
+    pub(super) fn stamp(&self) -> u64 {
+        if self.is_shared() { self.stamps.fetch_add(1, Relaxed) } else { 0 }
+    }
+
+    /// Takes a place if one is free.
+    pub(super) fn reserve(&self) -> bool {
+        let Some(capacity) = self.capacity else { return true };
+        let one_more = |taken| (taken < capacity).then_some(taken + 1);
+        // A full storage stays full: look before writing a line that all threads share.
+        self.taken.load(Ordering::Relaxed) < capacity
+            && self.taken.fetch_update(Ordering::AcqRel, Ordering::Relaxed, one_more).is_ok()
+    }
+
+    pub(super) fn give_back(&self, places: usize) {
+        if places > 0 && self.capacity.is_some() {
+            self.taken.fetch_sub(places, Ordering::AcqRel);
+        }
+    }
+
+    fn members(&self) -> Vec<Arc<dyn Member>> {
+        sync::read(&self.members).iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Evicts the oldest entry that any table holds in this shard; its place is the caller's.
+    pub(super) fn evict_oldest(&self, shard: usize) -> Option<Evicted> {
+        let members = self.members();
+        let with_stamp = |member: &Arc<dyn Member>| Some((member.oldest(shard)?, member.clone()));
+        let oldest = members.iter().filter_map(with_stamp).min_by_key(|(stamp, _)| *stamp)?;
+        oldest.1.evict(shard)
+    }
+
+    /// Evicts from whichever shard has an entry, this one last.
+    pub(super) fn evict_anywhere(&self, home: usize) -> Option<Evicted> {
+        let others = (home + 1..=home + self.shards).map(|shard| shard % self.shards);
+        others.into_iter().find_map(|shard| self.evict_oldest(shard))
+    }
+
+    /// Entries of all tables together.
+    pub(super) fn len(&self) -> usize {
+        self.members().iter().map(|member| member.len()).sum()
+    }
+
+    /// Checks every table and the bound; empties the storage.
+    #[cfg(any(test, shuttle))]
+    pub(super) fn check(&self) {
+        let len = self.len();
+        if let Some(capacity) = self.capacity {
+            assert!(len <= capacity, "{len} entries in a storage of {capacity}");
+            assert_eq!(self.taken.load(Ordering::SeqCst), len, "every place taken has its entry");
+        }
+        for member in self.members() {
+            member.check();
+        }
+        self.give_back(len);
+    }
+}
