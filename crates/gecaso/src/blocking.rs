@@ -5,7 +5,7 @@
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::thread::{self, Thread};
 use std::future::Future;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -32,8 +32,7 @@ impl Wake for Parker {
 /// The first poll uses a waker that does nothing, because the leader of a synchronous call is ready
 /// at the first poll: only those who really wait pay for a waker. A future that is pending registers
 /// again at the second poll, before the thread parks, so no wake-up is lost.
-pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
+pub(crate) fn block_on<F: Future>(mut future: Pin<&mut F>) -> F::Output {
     if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         return output;
     }

@@ -2,7 +2,7 @@
 
 use crate::builder::CacheBuilder;
 use crate::flight::Flights;
-use crate::key::{ByRef, NearKey, Query};
+use crate::key::{ByRef, NearKey, Query, is_plain};
 use crate::memory::Table;
 use crate::outcome::{OkShared, Value, Whole};
 use crate::receipt::Receipt;
@@ -106,7 +106,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         let found = self.near.get(&query, self.near.hash(&query));
         match found {
             Some(_) => self.counters.hit(),
-            None => self.counters.miss(),
+            None => self.counters.waited(),
         }
         found
     }
@@ -245,8 +245,10 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     /// Removes all entries of this cache, and none of others on the same storage. Bodies that run now
     /// are not stored.
     pub fn clear(&self) -> Receipt {
-        self.flights.detach_all();
+        self.flights.supersede_all();
         self.near.clear();
+        // A flight begun in between may have found an entry that is gone now: nobody joins it.
+        self.flights.supersede_all();
         Receipt::ready()
     }
 
@@ -268,7 +270,8 @@ impl<K: NearKey, V: Value> Cache<K, V> {
 
     #[doc(hidden)]
     pub fn peek_query<Q: Query<K>>(&self, query: &Q) -> Option<V> {
-        self.near.peek(self.near.hash(query), |key| query.matches(key))
+        let plain = Q::is_plain() && is_plain::<V>();
+        self.near.peek(self.near.hash(query), plain, |key| query.matches(key))
     }
 
     #[doc(hidden)]

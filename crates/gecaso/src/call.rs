@@ -19,8 +19,9 @@ use crate::memory::{Changed, Displaced, Entry, Incoming, Stored};
 use crate::outcome::{Outcome, Value};
 use crate::reentry;
 use crate::snapshot::Snapshot;
-use crate::time::{NEVER, after};
+use crate::time::{NEVER, Nanos, after};
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 
 /// A call that found nothing: its key, owned now, so that the arguments can move into the body.
@@ -68,7 +69,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         keep: impl FnOnce(&V) -> bool,
         body: impl FnOnce() -> O,
     ) -> O {
-        block_on(self.resolve(missed, keep, async move { body() }))
+        block_on(pin!(self.resolve(missed, keep, async move { body() })))
     }
 
     /// The miss path of an asynchronous call.
@@ -92,7 +93,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         keep: impl FnOnce(&V) -> bool,
         body: impl FnOnce() -> O,
     ) -> O {
-        block_on(self.reload_async(missed, keep, async move { body() }))
+        block_on(pin!(self.reload_async(missed, keep, async move { body() })))
     }
 
     /// As `reload`, for an asynchronous body.
@@ -105,7 +106,8 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     ) -> O {
         let Missed { hash, ref key, plain, .. } = missed;
         let lead = self.flights.lead_anew(hash, key, plain, reentry::current());
-        self.lead(lead, missed, keep, body).await
+        let stopwatch = self.start(self.counters.apart());
+        self.lead(lead, missed, keep, body, stopwatch).await
     }
 
     async fn resolve<M, O: Outcome<M, Value = V>>(
@@ -114,7 +116,6 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         keep: impl FnOnce(&V) -> bool,
         body: impl Future<Output = O>,
     ) -> O {
-        self.counters.miss();
         let Missed { hash, ref key, plain, puts } = missed;
         let inside = reentry::current();
         loop {
@@ -123,29 +124,39 @@ impl<K: NearKey, V: Value> Cache<K, V> {
                 Boarding::Lead(lead) => {
                     if self.near.puts(hash) != puts {
                         // Another flight may have landed since the look-up.
-                        if let Some(value) = self.near.peek(hash, |other| other == key) {
+                        if let Some(value) = self.near.peek(hash, plain, |other| other == key) {
+                            self.counters.waited();
                             Self::share(lead, &value);
                             return O::from_value(value);
                         }
                     }
-                    return self.lead(lead, missed, keep, body).await;
+                    let stopwatch = self.start(self.counters.led());
+                    return self.lead(lead, missed, keep, body, stopwatch).await;
                 }
             };
             let Some(_waiting) = reentry::wait_for(inside.as_ref(), &flight.chain) else {
-                return self.timed(body).await;
+                return self.alone(body).await;
             };
             let clock = self.near.clock();
-            match flight.landing(clock.alarm(after(clock.now(), self.max_wait))).await {
-                Some(Landing::Value(value)) => return O::from_value(V::clone(&value)),
-                Some(Landing::Rest(shared)) => match O::unshare(&shared) {
-                    Some(rest) => return O::from_rest(rest),
-                    None => return self.timed(body).await,
-                },
-                Some(Landing::Alone) => return self.timed(body).await,
-                Some(Landing::Gone) => {}
-                // The leader is stuck, or waits for us by a way we cannot see: somebody else leads.
-                None => self.flights.detach(&flight),
-            }
+            let landing = flight.landing(clock.alarm(after(clock.now(), self.max_wait))).await;
+            let outcome = match landing {
+                Some(Landing::Value(value)) => Some(O::from_value(V::clone(&value))),
+                Some(Landing::Rest(shared)) => O::unshare(&shared).map(O::from_rest),
+                Some(Landing::Alone) => None,
+                Some(Landing::Gone) => continue,
+                None => {
+                    // The leader is stuck, or waits for us by a way we cannot see: another one leads.
+                    self.flights.give_up(&flight);
+                    continue;
+                }
+            };
+            return match outcome {
+                Some(outcome) => {
+                    self.counters.waited();
+                    outcome
+                }
+                None => self.alone(body).await,
+            };
         }
     }
 
@@ -155,13 +166,22 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         missed: Missed<K>,
         keep: impl FnOnce(&V) -> bool,
         body: impl Future<Output = O>,
+        stopwatch: Option<Stopwatch>,
     ) -> O {
-        // A panic or a cancellation from here on drops `lead`, which frees the key.
-        let outcome = reentry::inside(Some(lead.chain()), self.timed(body)).await;
-        match outcome.split() {
-            Ok(value) => {
-                if self.stores && keep(&value) {
-                    self.commit(&mut lead, missed, value.clone());
+        // All foreign code runs inside the chain. A panic or a cancellation drops `lead`, which frees
+        // the key.
+        let outcome = reentry::inside(Some(lead.chain()), async move {
+            let outcome = body.await;
+            self.stop(stopwatch);
+            outcome.split().map(|value| {
+                let stored = (self.stores && keep(&value)).then(|| value.clone());
+                (value, stored)
+            })
+        });
+        match outcome.await {
+            Ok((value, stored)) => {
+                if let Some(stored) = stored {
+                    self.store(missed, stored, |store| lead.commit(store));
                 }
                 Self::share(lead, &value);
                 O::from_value(value)
@@ -187,17 +207,15 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         lead.land(landing);
     }
 
-    /// Stores what a flight brought, if it is still valid.
-    fn commit(&self, lead: &mut Lead<'_, K, V>, missed: Missed<K>, value: V) {
-        self.store(missed, value, |store| lead.commit(store));
-    }
-
     /// Puts an entry in from outside. Loads that run now are not stored.
     pub(crate) fn put<Q: Query<K>>(&self, query: &Q, value: V) {
+        if !self.stores {
+            return self.remove(query);
+        }
         let missed = self.missed(query);
         let hash = missed.hash;
         self.store(missed, value, |store| {
-            self.flights.supersede(hash, |other| query.matches(other), |_| store())
+            self.flights.supersede(hash, |other| query.matches(other), &mut *store)
         });
     }
 
@@ -238,22 +256,37 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         while let Err(seen) = self.flights.supersede(
             hash,
             |other| query.matches(other),
-            |_| self.near.take(hash, query, &known),
+            || self.near.take(hash, query, &known),
         ) {
             known = seen.resolve(|entry| query.matches(&entry.key));
         }
     }
 
-    /// Runs a body, counted and timed.
-    async fn timed<O>(&self, body: impl Future<Output = O>) -> O {
-        let stands_for = self.counters.load();
-        if stands_for == 0 {
-            return body.await;
-        }
-        let clock = self.near.clock();
-        let begun = clock.now();
+    /// Runs a body that leads no flight.
+    async fn alone<O>(&self, body: impl Future<Output = O>) -> O {
+        self.counters.waited();
+        let stopwatch = self.start(self.counters.apart());
         let outcome = body.await;
-        self.counters.load_took(clock.now().saturating_sub(begun).saturating_mul(stands_for));
+        self.stop(stopwatch);
         outcome
     }
+
+    /// Begins to time a load that stands for so many.
+    fn start(&self, stands_for: u64) -> Option<Stopwatch> {
+        (stands_for > 0).then(|| Stopwatch { begun: self.near.clock().now(), stands_for })
+    }
+
+    fn stop(&self, stopwatch: Option<Stopwatch>) {
+        if let Some(Stopwatch { begun, stands_for }) = stopwatch {
+            let took = self.near.clock().now().saturating_sub(begun);
+            self.counters.load_took(took.saturating_mul(stands_for));
+        }
+    }
+}
+
+/// A load that is timed.
+struct Stopwatch {
+    begun: Nanos,
+    /// See `Counters::led`.
+    stands_for: u64,
 }

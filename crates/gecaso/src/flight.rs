@@ -1,9 +1,9 @@
 //! Single flight: one body per key at a time; the others wait for it and share what it brings.
 //!
 //! A flight is registered under its key while its body runs. Only a flight that is still valid may
-//! store: an invalidation marks it, and what it brings later goes to those who were waiting for it
-//! and nowhere else. Storing, and the look whether the flight is still valid, are one step, under
-//! the lock of the flight's shard.
+//! store: an invalidation marks it, and so does a later flight that has stored; what it brings then
+//! goes to those who were waiting for it and nowhere else. Storing, and the look whether the flight is
+//! still valid, are one step, under the lock of the flight's shard.
 //!
 //! Called by `call` and `cache`. Knows no storage: what "store" means is handed in. Runs no foreign
 //! code under its locks: foreign keys are compared over snapshots, wakers are woken and dropped
@@ -30,20 +30,32 @@ pub(crate) struct Flights<K, V> {
     shards: [Mutex<Shard<K, V>>; SHARDS],
 }
 
-type Shard<K, V> = HashTable<Record<K, V>>;
+pub(crate) struct Shard<K, V> {
+    records: HashTable<Record<K, V>>,
+    /// Flights begun here so far.
+    begun: u64,
+}
 
 /// A body that runs now.
-pub(crate) struct Record<K, V> {
+struct Record<K, V> {
     hash: u64,
-    chain: Chain,
     key: FlightKey<K>,
-    /// False after an invalidation: nobody joins any more, and nothing will be stored.
+    chain: Chain,
+    /// The same for all flights of one key; several run at once only where a refresh or a take-over
+    /// began while another one was on its way.
+    group: u64,
+    /// Grows with each flight: which of two began later.
+    begun: u64,
+    /// Whether calls that miss join this flight: the latest of its key, unless invalid.
+    joinable: bool,
+    /// Whether what this flight brings may be stored: not after an invalidation, nor once a flight
+    /// that began later has stored.
     valid: bool,
     /// Made by the first who waits.
     flight: Option<Arc<Flight<V>>>,
 }
 
-pub(crate) enum FlightKey<K> {
+enum FlightKey<K> {
     /// Compared in place.
     Plain(K),
     /// Compared outside of the lock.
@@ -59,8 +71,15 @@ pub(crate) struct Flight<V> {
 
 enum State<V> {
     /// The body runs; these wait.
-    Flying(Vec<Option<Waker>>),
+    Flying(Seats),
     Landed(Landing<V>),
+}
+
+/// The wakers of those who wait.
+#[derive(Default)]
+struct Seats {
+    wakers: Vec<Option<Waker>>,
+    free: Vec<usize>,
 }
 
 /// How a flight ended.
@@ -94,14 +113,15 @@ pub(crate) enum Boarding<'a, K: NearKey, V> {
 
 impl<K: NearKey, V> Flights<K, V> {
     pub(crate) fn new() -> Self {
-        Flights { shards: std::array::from_fn(|_| Mutex::new(HashTable::new())) }
+        let shard = || Mutex::new(Shard { records: HashTable::new(), begun: 0 });
+        Flights { shards: std::array::from_fn(|_| shard()) }
     }
 
     fn shard(&self, hash: u64) -> &Mutex<Shard<K, V>> {
         &self.shards[(hash >> 48) as usize % SHARDS]
     }
 
-    /// Registers a flight for `key`, or finds the one that is registered.
+    /// Registers a flight for `key`, or finds the one to join.
     pub(crate) fn board(
         &self,
         hash: u64,
@@ -110,24 +130,18 @@ impl<K: NearKey, V> Flights<K, V> {
         inside: Option<Chain>,
     ) -> Boarding<'_, K, V> {
         let flight_key = FlightKey::new(key, plain);
-        let mut known = Snapshot::vacant();
-        loop {
-            {
-                let mut shard = sync::lock(self.shard(hash));
-                match valid(&mut shard, hash, |other| other == key, &known) {
-                    Ok(Some(record)) => return Boarding::Follow(record.flight()),
-                    Ok(None) => {
-                        let record = Record::new(hash, flight_key, inside);
-                        return Boarding::Lead(self.register(&mut shard, record));
-                    }
-                    Err(snapshot) => known = snapshot,
-                }
+        let is_key = |other: &K| other == key;
+        self.with_group(hash, is_key, |shard, group| {
+            let join = group.and_then(|group| shard.of(hash, group).find(|one| one.joinable));
+            match join {
+                Some(record) => Boarding::Follow(record.flight()),
+                None => Boarding::Lead(self.register(shard, hash, flight_key, inside, group)),
             }
-            known = known.resolve(|other| other == key);
-        }
+        })
     }
 
-    /// Registers a flight for `key` in the place of any other: the later load wins.
+    /// Registers a flight for `key` beside any other: from now on this one is joined, and what it
+    /// brings wins over what began earlier.
     pub(crate) fn lead_anew(
         &self,
         hash: u64,
@@ -135,93 +149,134 @@ impl<K: NearKey, V> Flights<K, V> {
         plain: bool,
         inside: Option<Chain>,
     ) -> Lead<'_, K, V> {
-        let record = Record::new(hash, FlightKey::new(key, plain), inside);
-        self.supersede(hash, |other| other == key, |shard| self.register(shard, record))
+        let flight_key = FlightKey::new(key, plain);
+        let is_key = |other: &K| other == key;
+        self.with_group(hash, is_key, |shard, group| {
+            if let Some(group) = group {
+                shard.of(hash, group).for_each(|record| record.joinable = false);
+            }
+            self.register(shard, hash, flight_key, inside, group)
+        })
     }
 
-    fn register(&self, shard: &mut Shard<K, V>, record: Record<K, V>) -> Lead<'_, K, V> {
-        let (hash, chain) = (record.hash, record.chain.clone());
-        shard.insert_unique(hash, record, |record| record.hash);
+    fn register(
+        &self,
+        shard: &mut Shard<K, V>,
+        hash: u64,
+        key: FlightKey<K>,
+        inside: Option<Chain>,
+        group: Option<u64>,
+    ) -> Lead<'_, K, V> {
+        let chain = Chain::begin(inside);
+        shard.begun += 1;
+        let record = Record {
+            hash,
+            key,
+            chain: chain.clone(),
+            group: group.unwrap_or(chain.id),
+            begun: shard.begun,
+            joinable: true,
+            valid: true,
+            flight: None,
+        };
+        shard.records.insert_unique(hash, record, |record| record.hash);
         Lead { flights: self, hash, chain, record: None, landed: false }
     }
 
-    /// Does `act`, and makes the flight of a key invalid, as one step.
+    /// Does `act`, and makes the flights of a key invalid, as one step.
     pub(crate) fn supersede<R>(
         &self,
         hash: u64,
         is: impl Fn(&K) -> bool,
-        act: impl FnOnce(&mut Shard<K, V>) -> R,
+        act: impl FnOnce() -> R,
+    ) -> R {
+        self.with_group(hash, is, |shard, group| {
+            if let Some(group) = group {
+                shard.of(hash, group).for_each(Record::invalidate);
+            }
+            act()
+        })
+    }
+
+    /// Does `act` under the lock, with the group of a key's flights if there are any.
+    fn with_group<R>(
+        &self,
+        hash: u64,
+        is: impl Fn(&K) -> bool,
+        act: impl FnOnce(&mut Shard<K, V>, Option<u64>) -> R,
     ) -> R {
         let mut known = Snapshot::vacant();
         loop {
-            {
+            let seen = {
                 let mut shard = sync::lock(self.shard(hash));
-                match valid(&mut shard, hash, &is, &known) {
-                    Ok(record) => {
-                        if let Some(record) = record {
-                            record.valid = false;
-                        }
-                        return act(&mut shard);
-                    }
-                    Err(snapshot) => known = snapshot,
+                match shard.group(hash, &is, &known) {
+                    Ok(group) => return act(&mut shard, group),
+                    Err(seen) => seen,
                 }
-            }
-            known = known.resolve(&is);
+            };
+            // The old snapshot may hold the last reference to a key: no lock is held here.
+            known = seen.resolve(&is);
         }
     }
 
-    /// Makes one flight invalid.
-    pub(crate) fn detach(&self, flight: &Flight<V>) {
+    /// Nobody joins this flight any more: it is stuck, or seems to be.
+    pub(crate) fn give_up(&self, flight: &Flight<V>) {
         let mut shard = sync::lock(self.shard(flight.hash));
         let is_this = |record: &Record<K, V>| record.chain.id == flight.chain.id;
-        if let Some(record) = shard.find_mut(flight.hash, is_this) {
-            record.valid = false;
+        if let Some(record) = shard.records.find_mut(flight.hash, is_this) {
+            record.joinable = false;
         }
     }
 
     /// Makes all flights invalid.
-    pub(crate) fn detach_all(&self) {
+    pub(crate) fn supersede_all(&self) {
         for shard in &self.shards {
-            sync::lock(shard).iter_mut().for_each(|record| record.valid = false);
+            sync::lock(shard).records.iter_mut().for_each(Record::invalidate);
         }
     }
 
     /// Bodies that run now, invalid ones too.
     #[cfg(any(test, shuttle))]
     pub(crate) fn len(&self) -> usize {
-        self.shards.iter().map(|shard| sync::lock(shard).len()).sum()
+        self.shards.iter().map(|shard| sync::lock(shard).records.len()).sum()
     }
 }
 
-/// The valid flight of a key: told at once if keys are plain, else by what `known` found, if the shard
-/// still holds what it saw.
-fn valid<'a, K, V>(
-    shard: &'a mut Shard<K, V>,
-    hash: u64,
-    is: impl Fn(&K) -> bool,
-    known: &Snapshot<K>,
-) -> Result<Option<&'a mut Record<K, V>>, Snapshot<K>> {
-    if shard.is_empty() {
-        return Ok(None); // and `known` is either vacant or about flights that have ended
+impl<K, V> Shard<K, V> {
+    /// The group of the valid flights of a key: told at once if keys are plain, else by what `known`
+    /// found, if the shard still holds what it saw.
+    fn group(
+        &self,
+        hash: u64,
+        is: impl Fn(&K) -> bool,
+        known: &Snapshot<K>,
+    ) -> Result<Option<u64>, Snapshot<K>> {
+        if self.records.is_empty() {
+            return Ok(None); // what `known` saw has ended
+        }
+        let valid = || self.records.iter_hash(hash).filter(|one| one.hash == hash && one.valid);
+        let foreign = || {
+            valid().filter_map(|record| match &record.key {
+                FlightKey::Plain(_) => None,
+                FlightKey::Foreign(key) => Some(key),
+            })
+        };
+        if !known.still_holds(foreign()) {
+            return Err(Snapshot::of(foreign().cloned().collect()));
+        }
+        let mut of_key = valid().filter(|record| match &record.key {
+            FlightKey::Plain(key) => is(key),
+            FlightKey::Foreign(key) => known.found().is_some_and(|found| Arc::ptr_eq(key, found)),
+        });
+        Ok(of_key.next().map(|record| record.group))
     }
-    let foreign = |record: &'_ Record<K, V>| match &record.key {
-        FlightKey::Foreign(key) if record.hash == hash && record.valid => Some(key.clone()),
-        _ => None,
-    };
-    let seen: Vec<Arc<K>> = shard.iter_hash(hash).filter_map(foreign).collect();
-    if !known.still_holds(seen.iter()) {
-        return Err(Snapshot::of(seen));
+
+    /// The valid flights of a group.
+    fn of(&mut self, hash: u64, group: u64) -> impl Iterator<Item = &mut Record<K, V>> {
+        self.records
+            .iter_hash_mut(hash)
+            .filter(move |record| record.hash == hash && record.group == group && record.valid)
     }
-    Ok(shard.find_mut(hash, |record| {
-        record.hash == hash
-            && record.valid
-            && match &record.key {
-                FlightKey::Plain(key) => is(key),
-                FlightKey::Foreign(key) => {
-                    known.found().is_some_and(|found| Arc::ptr_eq(key, found))
-                }
-            }
-    }))
 }
 
 impl<K: NearKey> FlightKey<K> {
@@ -231,13 +286,14 @@ impl<K: NearKey> FlightKey<K> {
 }
 
 impl<K, V> Record<K, V> {
-    fn new(hash: u64, key: FlightKey<K>, inside: Option<Chain>) -> Self {
-        Record { hash, chain: Chain::begin(inside), key, valid: true, flight: None }
+    fn invalidate(&mut self) {
+        self.valid = false;
+        self.joinable = false;
     }
 
     fn flight(&mut self) -> Arc<Flight<V>> {
         let make = || {
-            let state = Mutex::new(State::Flying(Vec::new()));
+            let state = Mutex::new(State::Flying(Seats::default()));
             Arc::new(Flight { hash: self.hash, chain: self.chain.clone(), state })
         };
         self.flight.get_or_insert_with(make).clone()
@@ -261,7 +317,7 @@ impl<V> Flight<V> {
     fn land(&self, landing: Landing<V>) {
         let before = mem::replace(&mut *sync::lock(&self.state), State::Landed(landing));
         if let State::Flying(seats) = before {
-            seats.into_iter().flatten().for_each(Waker::wake);
+            seats.wakers.into_iter().flatten().for_each(Waker::wake);
         }
     }
 }
@@ -280,12 +336,12 @@ impl<V> Seat<'_, V> {
             State::Landed(landing) => return Some(landing.clone()),
             State::Flying(seats) => {
                 let number = *self.number.get_or_insert_with(|| {
-                    seats.iter().position(Option::is_none).unwrap_or_else(|| {
-                        seats.push(None);
-                        seats.len() - 1
+                    seats.free.pop().unwrap_or_else(|| {
+                        seats.wakers.push(None);
+                        seats.wakers.len() - 1
                     })
                 });
-                seats[number].replace(waker)
+                seats.wakers[number].replace(waker)
             }
         };
         drop(replaced);
@@ -297,7 +353,10 @@ impl<V> Drop for Seat<'_, V> {
     fn drop(&mut self) {
         let Some(number) = self.number else { return };
         let waker = match &mut *sync::lock(&self.flight.state) {
-            State::Flying(seats) => seats[number].take(),
+            State::Flying(seats) => {
+                seats.free.push(number);
+                seats.wakers[number].take()
+            }
             State::Landed(_) => None,
         };
         drop(waker);
@@ -326,19 +385,31 @@ impl<K: NearKey, V> Lead<'_, K, V> {
     pub(crate) fn commit<C>(&mut self, store: impl FnOnce() -> Result<(), C>) -> Result<(), C> {
         let mut shard = sync::lock(self.flights.shard(self.hash));
         let is_this = |record: &Record<K, V>| record.chain.id == self.chain.id;
-        if let Ok(record) = shard.find_entry(self.hash, is_this) {
-            if record.get().valid {
-                store()?;
-            }
-            self.record = Some(record.remove().0);
+        let Ok(record) = shard.records.find_entry(self.hash, is_this) else { return Ok(()) };
+        let stores = record.get().valid;
+        if stores {
+            store()?;
         }
+        let (record, _) = record.remove();
+        if stores && !shard.records.is_empty() {
+            // An older load never overwrites a newer one.
+            shard
+                .of(self.hash, record.group)
+                .filter(|other| other.begun < record.begun)
+                .for_each(Record::invalidate);
+        }
+        self.record = Some(record);
         Ok(())
     }
 
     /// Takes the flight out of the register; whether somebody waits for it.
     pub(crate) fn leave(&mut self) -> bool {
         if self.record.is_none() {
-            let Ok(()) = self.commit(|| Ok::<(), std::convert::Infallible>(()));
+            let mut shard = sync::lock(self.flights.shard(self.hash));
+            let is_this = |record: &Record<K, V>| record.chain.id == self.chain.id;
+            if let Ok(record) = shard.records.find_entry(self.hash, is_this) {
+                self.record = Some(record.remove().0);
+            }
         }
         self.record.as_ref().is_some_and(|record| record.flight.is_some())
     }

@@ -17,6 +17,8 @@
 //! ```
 
 #![forbid(unsafe_op_in_unsafe_fn)]
+// The bans of clippy.toml are for what ships.
+#![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::disallowed_macros))]
 
 /// Caches the results of a function. See the [crate's documentation](crate) for its words.
 #[cfg(feature = "macros")]
@@ -56,3 +58,10 @@ mod stats;
 mod storage;
 mod sync;
 mod time;
+#[cfg(all(test, shuttle))]
+mod shuttle_tests;
+
+/// Compiles and runs every Rust block of the README.
+#[cfg(all(doctest, feature = "macros"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -9,12 +9,13 @@
 //! Called by `call`. Knows flights only as links; knows no key, value or storage.
 
 use crate::sync;
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::collections::HashMap;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
 /// A flight and the flights whose bodies it was begun in, innermost first. One that was begun outside
 /// of every body, as nearly all are, costs nothing.
@@ -94,12 +95,17 @@ fn fresh_id() -> u64 {
 }
 
 sync::thread_local! {
-    static CURRENT: RefCell<Option<Chain>> = const { RefCell::new(None) };
+    static CURRENT: Cell<Option<Chain>> = const { Cell::new(None) };
 }
 
 /// The chain that the calling code runs in.
 pub(crate) fn current() -> Option<Chain> {
-    CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+    let look = |current: &Cell<Option<Chain>>| {
+        let chain = current.take();
+        current.set(chain.clone());
+        chain
+    };
+    CURRENT.try_with(look).ok().flatten()
 }
 
 /// Sets the current chain until dropped.
@@ -109,7 +115,7 @@ struct Enter {
 
 impl Enter {
     fn chain(chain: Option<Chain>) -> Self {
-        let swap = |current: &RefCell<Option<Chain>>| current.replace(chain);
+        let swap = |current: &Cell<Option<Chain>>| current.replace(chain);
         Enter { before: CURRENT.try_with(swap).ok().flatten() }
     }
 }
@@ -123,14 +129,43 @@ impl Drop for Enter {
     }
 }
 
-/// Runs a future inside a chain, wherever and by whomever it is polled.
-pub(crate) async fn inside<F: Future>(chain: Option<Chain>, future: F) -> F::Output {
-    let mut future = pin!(future);
-    poll_fn(|cx| {
-        let _enter = Enter::chain(chain.clone());
-        future.as_mut().poll(cx)
-    })
-    .await
+pin_project_lite::pin_project! {
+    /// Runs a future inside a chain, wherever and by whomever it is polled, or dropped.
+    pub(crate) struct Inside<F> {
+        chain: Option<Chain>,
+        #[pin]
+        future: Option<F>,
+    }
+
+    impl<F> PinnedDrop for Inside<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            if this.future.is_some() {
+                // Cancelled: what the body drops may call cached functions, too.
+                let _enter = Enter::chain(this.chain.take());
+                this.future.set(None);
+            }
+        }
+    }
+}
+
+pub(crate) fn inside<F: Future>(chain: Option<Chain>, future: F) -> Inside<F> {
+    Inside { chain, future: Some(future) }
+}
+
+impl<F: Future> Future for Inside<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let mut this = self.project();
+        let _enter = Enter::chain(this.chain.clone());
+        let future = this.future.as_mut().as_pin_mut().expect("polled again after it was ready");
+        let polled = future.poll(cx);
+        if polled.is_ready() {
+            this.future.set(None);
+        }
+        polled
+    }
 }
 
 /// Makes a spawned task part of the call that spawns it.
@@ -178,11 +213,16 @@ struct Edge {
     target: Chain,
 }
 
-/// All waits from inside of chains, by the outermost flight of the waiter.
-///
-/// A lock of the standard library, in model checks too: nothing inside it yields, so there it is one
-/// atomic step.
-static WAITS: LazyLock<Mutex<HashMap<u64, Vec<Edge>>>> = LazyLock::new(Mutex::default);
+sync::global! {
+    /// All waits from inside of chains, by the outermost flight of the waiter.
+    static WAITS: Mutex<HashMap<u64, Vec<Edge>>>;
+}
+
+/// Calls that wait now from inside of chains.
+#[cfg(shuttle)]
+pub(crate) fn waits() -> usize {
+    sync::lock(&WAITS).values().map(Vec::len).sum()
+}
 
 /// A wait that may go on. Ends when dropped.
 pub(crate) struct Waiting {
@@ -193,7 +233,7 @@ pub(crate) struct Waiting {
 /// Notes that a call in chain `me` waits for `target`; `None` if that could never end.
 pub(crate) fn wait_for(me: Option<&Chain>, target: &Chain) -> Option<Waiting> {
     let Some(me) = me else { return Some(Waiting { edge: None }) };
-    let mut waits = WAITS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut waits = sync::lock(&WAITS);
     if needs(target, me, &waits) {
         return None;
     }
@@ -224,7 +264,7 @@ fn needs(target: &Chain, me: &Chain, waits: &HashMap<u64, Vec<Edge>>) -> bool {
 impl Drop for Waiting {
     fn drop(&mut self) {
         let Some((root, waiter, target)) = self.edge else { return };
-        let mut waits = WAITS.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waits = sync::lock(&WAITS);
         let Some(edges) = waits.get_mut(&root) else { return };
         let is_this = |edge: &Edge| edge.waiter.id == waiter && edge.target.id == target;
         if let Some(at) = edges.iter().position(is_this) {

@@ -25,7 +25,7 @@ pub struct Stats {
     pub hits: u64,
     /// Calls that found nothing fresh: they ran the body or waited for another call that did.
     pub misses: u64,
-    /// Bodies run to their end, whatever they returned.
+    /// Bodies begun, whatever they returned.
     pub loads: u64,
     /// Time spent in those bodies, added up. Where bodies take less than about a microsecond it is
     /// measured for one in sixteen of them and scaled, because reading the clock would cost more.
@@ -71,8 +71,12 @@ const STRIPES: usize = 8;
 #[repr(align(128))]
 struct Stripe {
     hits: AtomicU64,
-    misses: AtomicU64,
-    loads: AtomicU64,
+    /// Misses that led to a load of their own: one counter for the two, since each costs a write.
+    led: AtomicU64,
+    /// Misses that waited, or found that another call had just stored.
+    waited: AtomicU64,
+    /// Loads that were no misses, or whose misses had been counted as waiting.
+    apart: AtomicU64,
     load_nanos: AtomicU64,
 }
 
@@ -99,14 +103,25 @@ impl Counters {
         self.stripe().hits.fetch_add(1, Relaxed);
     }
 
-    pub(crate) fn miss(&self) {
-        self.stripe().misses.fetch_add(1, Relaxed);
+    /// A miss that ends without a load under its own flight.
+    pub(crate) fn waited(&self) {
+        self.stripe().waited.fetch_add(1, Relaxed);
     }
 
-    /// Counts a load, and says for how many loads its time is to stand: 0 if it is not timed.
-    pub(crate) fn load(&self) -> u64 {
+    /// A miss that leads to a load: for how many loads its time is to stand, 0 if it is not timed.
+    pub(crate) fn led(&self) -> u64 {
+        self.load(|stripe| &stripe.led)
+    }
+
+    /// As `led`, for a load that is not the end of a miss.
+    pub(crate) fn apart(&self) -> u64 {
+        self.load(|stripe| &stripe.apart)
+    }
+
+    fn load(&self, count: fn(&Stripe) -> &AtomicU64) -> u64 {
         let stripe = self.stripe();
-        let before = stripe.loads.fetch_add(1, Relaxed);
+        count(stripe).fetch_add(1, Relaxed);
+        let before = stripe.led.load(Relaxed) + stripe.apart.load(Relaxed) - 1;
         let mean = stripe.load_nanos.load(Relaxed).checked_div(before).unwrap_or(SHORT);
         match before {
             _ if before < SAMPLE || mean >= SHORT => 1,
@@ -124,10 +139,11 @@ impl Counters {
         let sum = |pick: fn(&Stripe) -> &AtomicU64| -> u64 {
             self.stripes.iter().map(|s| pick(s).load(Relaxed)).sum()
         };
+        let led = sum(|s| &s.led);
         Stats {
             hits: sum(|s| &s.hits),
-            misses: sum(|s| &s.misses),
-            loads: sum(|s| &s.loads),
+            misses: led + sum(|s| &s.waited),
+            loads: led + sum(|s| &s.apart),
             load_time: Duration::from_nanos(sum(|s| &s.load_nanos)),
             ..Stats::default()
         }
@@ -157,13 +173,13 @@ mod tests {
     fn short_loads_are_timed_by_sample_and_long_ones_always() {
         let long = Counters::default();
         for _ in 0..100 {
-            assert_eq!(long.load(), 1);
+            assert_eq!(long.led(), 1);
             long.load_took(5_000);
         }
         let short = Counters::default();
         let mut weight = 0;
         for _ in 0..1_600 {
-            let stands_for = short.load();
+            let stands_for = short.led();
             weight += stands_for;
             short.load_took(10 * stands_for);
         }

@@ -58,6 +58,12 @@ impl ManualClock {
         Self::default()
     }
 
+    /// Alarms that are set.
+    #[cfg(shuttle)]
+    pub(crate) fn alarms(&self) -> usize {
+        self.state.alarms.lock().due.len()
+    }
+
     /// Moves the clock on, and wakes those whose wait is over.
     pub fn advance(&self, by: Duration) {
         let step = |now| Some(after(now, by));
@@ -107,6 +113,7 @@ impl Clock {
 }
 
 #[inline]
+#[allow(clippy::disallowed_methods)] // the one place
 fn system_now() -> Nanos {
     static ZERO: OnceLock<Instant> = OnceLock::new();
     let zero = *ZERO.get_or_init(Instant::now);

@@ -22,7 +22,7 @@ pub(super) enum Order {
 }
 
 /// Entries per shard at which it is worth having another shard: fewer make eviction too local.
-const ENTRIES_PER_SHARD: usize = 64;
+const ENTRIES_PER_SHARD: usize = if cfg!(shuttle) { 1 } else { 64 };
 /// Shards per core: threads rarely meet on a lock.
 const SHARDS_PER_CORE: usize = 4;
 
@@ -53,7 +53,16 @@ pub(super) trait Member: Send + Sync {
     /// Checks and empties every shard.
     #[cfg(any(test, shuttle))]
     fn check(&self);
+    /// Locks every shard against changes; how many entries that are.
+    #[cfg(shuttle)]
+    fn hold(&self) -> (usize, Box<dyn Held + '_>);
 }
+
+/// Locks that are kept until this is dropped.
+#[cfg(shuttle)]
+pub(super) trait Held {}
+#[cfg(shuttle)]
+impl<T> Held for T {}
 
 /// An entry of whatever type, to be dropped when no lock is held.
 pub(super) type Evicted = Box<dyn Any + Send>;
@@ -135,9 +144,19 @@ impl Bound {
         others.into_iter().find_map(|shard| self.evict_oldest(shard))
     }
 
-    /// Entries of all tables together.
+    /// Entries of all tables together. Shards are counted one after the other, so an entry that goes
+    /// while another comes could be counted beside it: never more than fit are reported.
     pub(super) fn len(&self) -> usize {
-        self.members().iter().map(|member| member.len()).sum()
+        let counted = self.members().iter().map(|member| member.len()).sum();
+        self.capacity.map_or(counted, |capacity| capacity.min(counted))
+    }
+
+    /// Entries of all tables together, counted at one moment.
+    #[cfg(shuttle)]
+    pub(super) fn len_at_once(&self) -> usize {
+        let members = self.members();
+        let held: Vec<_> = members.iter().map(|member| member.hold()).collect();
+        held.iter().map(|(entries, _)| entries).sum()
     }
 
     /// Checks every table and the bound; empties the storage.

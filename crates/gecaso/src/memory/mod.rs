@@ -69,6 +69,12 @@ impl MemoryStorage {
         self.bound.len()
     }
 
+    /// As `len`, but counted at one moment.
+    #[cfg(shuttle)]
+    pub(crate) fn len_at_once(&self) -> usize {
+        self.bound.len_at_once()
+    }
+
     /// Whether nothing is held.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -137,6 +143,12 @@ impl LruStorage {
     /// Entries held now, of all functions together.
     pub fn len(&self) -> usize {
         self.bound.len()
+    }
+
+    /// As `len`, but counted at one moment.
+    #[cfg(shuttle)]
+    pub(crate) fn len_at_once(&self) -> usize {
+        self.bound.len_at_once()
     }
 
     /// Whether nothing is held.

@@ -3,7 +3,7 @@
 //! Plain data behind the lock that `table` keeps around it. Nothing here runs foreign code: what is
 //! removed is handed out, and dropped by the caller after the lock.
 
-use super::policy::{Policy, SlotId};
+use super::policy::{AnyPolicy, Policy, SlotId};
 use crate::sync::tally;
 use crate::time::{NEVER, Nanos};
 use hashbrown::HashTable;
@@ -53,17 +53,26 @@ pub(super) struct Shard<K, V> {
     index: HashTable<SlotId>,
     slots: Vec<Slot<K, V>>,
     free: Vec<SlotId>,
-    /// None: this storage has no bound and evicts nothing.
-    policy: Option<Box<dyn Policy>>,
+    policy: AnyPolicy,
     /// Where the search for expired entries goes on.
     sweep: usize,
+    pub(super) evictions: u64,
+    pub(super) expirations: u64,
 }
 
 const FULL: &str = "a slot in the index has an entry";
 
 impl<K, V> Shard<K, V> {
-    pub(super) fn new(policy: Option<Box<dyn Policy>>) -> Self {
-        Shard { index: HashTable::new(), slots: Vec::new(), free: Vec::new(), policy, sweep: 0 }
+    pub(super) fn new(policy: AnyPolicy) -> Self {
+        Shard {
+            index: HashTable::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            policy,
+            sweep: 0,
+            evictions: 0,
+            expirations: 0,
+        }
     }
 
     /// The slot with this hash whose entry `is` the wanted one.
@@ -112,11 +121,10 @@ impl<K, V> Shard<K, V> {
     #[inline]
     pub(super) fn touch(&mut self, slot: SlotId, stamp: u64) {
         self.slots[slot as usize].stamp = stamp;
-        if let Some(policy) = &mut self.policy {
-            policy.touch(slot);
-        }
+        self.policy.touch(slot);
     }
 
+    #[inline]
     pub(super) fn insert(&mut self, hash: u64, expires: Nanos, stamp: u64, stored: Stored<K, V>) {
         let hit = AtomicBool::new(false);
         let new = Slot { hash, expires, stamp, hit, stored: Some(stored) };
@@ -133,9 +141,7 @@ impl<K, V> Shard<K, V> {
         };
         let slots = &self.slots;
         self.index.insert_unique(hash, slot, |&slot| slots[slot as usize].hash);
-        if let Some(policy) = &mut self.policy {
-            policy.insert(slot);
-        }
+        self.policy.insert(slot);
     }
 
     /// Puts another entry into a slot, which counts as a hit.
@@ -154,24 +160,22 @@ impl<K, V> Shard<K, V> {
     }
 
     pub(super) fn remove(&mut self, slot: SlotId) -> Stored<K, V> {
-        if let Some(policy) = &mut self.policy {
-            policy.remove(slot);
-        }
+        self.policy.remove(slot);
         self.vacate(slot)
     }
 
     /// Makes room by the policy's choice; `None` if the shard is empty.
     pub(super) fn evict(&mut self) -> Option<Stored<K, V>> {
         let slots = &mut self.slots;
-        let policy = self.policy.as_mut()?;
-        let slot = policy
-            .evict(&mut |slot| std::mem::take(slots[slot as usize].hit.get_mut()))?;
+        let slot =
+            self.policy.evict(|slot| std::mem::take(slots[slot as usize].hit.get_mut()))?;
+        self.evictions += 1;
         Some(self.vacate(slot))
     }
 
     /// The stamp of the entry that is next to go.
     pub(super) fn oldest(&self) -> Option<u64> {
-        let slot = self.policy.as_ref()?.candidate()?;
+        let slot = self.policy.candidate()?;
         Some(self.slots[slot as usize].stamp)
     }
 
@@ -183,21 +187,22 @@ impl<K, V> Shard<K, V> {
         if slot.stored.is_none() || slot.expires > now {
             return None;
         }
+        self.expirations += 1;
         Some(self.remove(self.sweep as SlotId))
     }
 
     /// Takes everything out and gives the memory back with it.
     pub(super) fn clear(&mut self) -> Vec<impl Sized + use<K, V>> {
         let full = |(slot, at): (SlotId, &Slot<K, V>)| at.stored.is_some().then_some(slot);
-        if let Some(policy) = &mut self.policy {
-            (0..).zip(&self.slots).filter_map(full).for_each(|slot| policy.remove(slot));
-        }
+        let full = (0..).zip(&self.slots).filter_map(full);
+        full.for_each(|slot| self.policy.remove(slot));
         self.index = HashTable::new();
         self.free = Vec::new();
         std::mem::take(&mut self.slots)
     }
 
     /// Empties a slot that the policy has already forgotten.
+    #[inline]
     fn vacate(&mut self, slot: SlotId) -> Stored<K, V> {
         let hash = self.slots[slot as usize].hash;
         if let Ok(indexed) = self.index.find_entry(hash, |&at| at == slot) {
@@ -223,7 +228,7 @@ impl<K, V> Shard<K, V> {
             let indexed = self.index.find(slot.hash, |&other: &SlotId| other == at).is_some();
             assert_eq!(indexed, slot.stored.is_some(), "a slot is indexed under its own hash");
         }
-        if self.policy.is_some() {
+        if !matches!(self.policy, AnyPolicy::None) {
             let mut evicted = 0;
             while self.evict().is_some() {
                 evicted += 1;

@@ -27,6 +27,7 @@ impl Default for List {
 }
 
 impl List {
+    #[inline]
     pub(super) fn push_front(&mut self, slot: SlotId) {
         let at = slot as usize;
         if at >= self.links.len() {
@@ -41,6 +42,7 @@ impl List {
     }
 
     /// Takes out a slot that is in the list.
+    #[inline]
     pub(super) fn unlink(&mut self, slot: SlotId) {
         let Links { newer, older } = self.links[slot as usize];
         match newer {
@@ -53,15 +55,18 @@ impl List {
         }
     }
 
+    #[inline]
     pub(super) fn front(&self) -> Option<SlotId> {
         Some(self.front).filter(|&slot| slot != NIL)
     }
 
+    #[inline]
     pub(super) fn back(&self) -> Option<SlotId> {
         Some(self.back).filter(|&slot| slot != NIL)
     }
 
     /// The neighbour towards the front.
+    #[inline]
     pub(super) fn newer_than(&self, slot: SlotId) -> Option<SlotId> {
         Some(self.links[slot as usize].newer).filter(|&slot| slot != NIL)
     }

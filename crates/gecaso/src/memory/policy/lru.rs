@@ -32,7 +32,7 @@ impl Policy for Lru {
         self.list.back()
     }
 
-    fn evict(&mut self, _: &mut dyn FnMut(SlotId) -> bool) -> Option<SlotId> {
+    fn evict(&mut self, _: impl FnMut(SlotId) -> bool) -> Option<SlotId> {
         let slot = self.list.back()?;
         self.list.unlink(slot);
         Some(slot)
@@ -55,7 +55,7 @@ mod tests {
         assert_eq!(lru.list.dump(), [2, 0, 3, 1]);
         lru.remove(3);
         let mut order = Vec::new();
-        while let Some(slot) = lru.evict(&mut |_| unreachable!("LRU needs no marks")) {
+        while let Some(slot) = lru.evict(|_| unreachable!("LRU needs no marks")) {
             order.push(slot);
         }
         assert_eq!(order, [1, 0, 2]);

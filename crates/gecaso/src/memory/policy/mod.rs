@@ -14,7 +14,7 @@ pub(super) use sieve::Sieve;
 pub(super) type SlotId = u32;
 
 /// An order of eviction over the slots of one shard.
-pub(super) trait Policy: Send + Sync {
+pub(super) trait Policy {
     /// A slot has got an entry.
     fn insert(&mut self, slot: SlotId);
 
@@ -30,5 +30,59 @@ pub(super) trait Policy: Send + Sync {
 
     /// Picks the slot to empty, and forgets it. `take_mark` says whether a slot was hit since it was
     /// last asked about.
-    fn evict(&mut self, take_mark: &mut dyn FnMut(SlotId) -> bool) -> Option<SlotId>;
+    fn evict(&mut self, take_mark: impl FnMut(SlotId) -> bool) -> Option<SlotId>;
+}
+
+/// The policy of a shard, chosen with its storage.
+pub(super) enum AnyPolicy {
+    /// A storage without a bound evicts nothing.
+    None,
+    Lru(Lru),
+    Sieve(Sieve),
+}
+
+impl Policy for AnyPolicy {
+    #[inline]
+    fn insert(&mut self, slot: SlotId) {
+        match self {
+            AnyPolicy::None => {}
+            AnyPolicy::Lru(lru) => lru.insert(slot),
+            AnyPolicy::Sieve(sieve) => sieve.insert(slot),
+        }
+    }
+
+    #[inline]
+    fn touch(&mut self, slot: SlotId) {
+        match self {
+            AnyPolicy::None => {}
+            AnyPolicy::Lru(lru) => lru.touch(slot),
+            AnyPolicy::Sieve(sieve) => sieve.touch(slot),
+        }
+    }
+
+    #[inline]
+    fn remove(&mut self, slot: SlotId) {
+        match self {
+            AnyPolicy::None => {}
+            AnyPolicy::Lru(lru) => lru.remove(slot),
+            AnyPolicy::Sieve(sieve) => sieve.remove(slot),
+        }
+    }
+
+    fn candidate(&self) -> Option<SlotId> {
+        match self {
+            AnyPolicy::None => None,
+            AnyPolicy::Lru(lru) => lru.candidate(),
+            AnyPolicy::Sieve(sieve) => sieve.candidate(),
+        }
+    }
+
+    #[inline]
+    fn evict(&mut self, take_mark: impl FnMut(SlotId) -> bool) -> Option<SlotId> {
+        match self {
+            AnyPolicy::None => None,
+            AnyPolicy::Lru(lru) => lru.evict(take_mark),
+            AnyPolicy::Sieve(sieve) => sieve.evict(take_mark),
+        }
+    }
 }

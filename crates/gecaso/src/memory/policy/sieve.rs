@@ -32,7 +32,7 @@ impl Policy for Sieve {
         self.hand.or(self.list.back())
     }
 
-    fn evict(&mut self, take_mark: &mut dyn FnMut(SlotId) -> bool) -> Option<SlotId> {
+    fn evict(&mut self, mut take_mark: impl FnMut(SlotId) -> bool) -> Option<SlotId> {
         // Every step clears a mark, and no hit can set one meanwhile: at most one round.
         let mut slot = self.candidate()?;
         while take_mark(slot) {
@@ -50,7 +50,7 @@ mod tests {
     use std::collections::HashSet;
 
     fn evict(sieve: &mut Sieve, marked: &mut HashSet<SlotId>) -> Option<SlotId> {
-        sieve.evict(&mut |slot| marked.remove(&slot))
+        sieve.evict(|slot| marked.remove(&slot))
     }
 
     #[test]
