@@ -118,6 +118,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     ) -> O {
         let Missed { hash, ref key, plain, puts } = missed;
         let inside = reentry::current();
+        let mut counted = false; // as a miss
         loop {
             let flight = match self.flights.board(hash, key, plain, inside.clone()) {
                 Boarding::Follow(flight) => flight,
@@ -125,38 +126,40 @@ impl<K: NearKey, V: Value> Cache<K, V> {
                     if self.near.puts(hash) != puts {
                         // Another flight may have landed since the look-up.
                         if let Some(value) = self.near.peek(hash, plain, |other| other == key) {
-                            self.counters.waited();
+                            if !counted {
+                                self.counters.waited();
+                            }
                             Self::share(lead, &value);
                             return O::from_value(value);
                         }
                     }
-                    let stopwatch = self.start(self.counters.led());
+                    let stands_for =
+                        if counted { self.counters.apart() } else { self.counters.led() };
+                    let stopwatch = self.start(stands_for);
                     return self.lead(lead, missed, keep, body, stopwatch).await;
                 }
             };
-            let Some(_waiting) = reentry::wait_for(inside.as_ref(), &flight.chain) else {
-                return self.alone(body).await;
+            if !std::mem::replace(&mut counted, true) {
+                self.counters.waited();
+            }
+            let landing = {
+                let Some(_waiting) = reentry::wait_for(inside.as_ref(), &flight.chain) else {
+                    return self.alone(body).await; // waiting would never end
+                };
+                let clock = self.near.clock();
+                flight.landing(clock.alarm(after(clock.now(), self.max_wait))).await
             };
-            let clock = self.near.clock();
-            let landing = flight.landing(clock.alarm(after(clock.now(), self.max_wait))).await;
-            let outcome = match landing {
-                Some(Landing::Value(value)) => Some(O::from_value(V::clone(&value))),
-                Some(Landing::Rest(shared)) => O::unshare(&shared).map(O::from_rest),
-                Some(Landing::Alone) => None,
-                Some(Landing::Gone) => continue,
-                None => {
-                    // The leader is stuck, or waits for us by a way we cannot see: another one leads.
-                    self.flights.give_up(&flight);
-                    continue;
-                }
-            };
-            return match outcome {
-                Some(outcome) => {
-                    self.counters.waited();
-                    outcome
-                }
-                None => self.alone(body).await,
-            };
+            match landing {
+                Some(Landing::Value(value)) => return O::from_value(V::clone(&value)),
+                Some(Landing::Rest(shared)) => match O::unshare(&shared) {
+                    Some(rest) => return O::from_rest(rest),
+                    None => return self.alone(body).await,
+                },
+                Some(Landing::Alone) => return self.alone(body).await,
+                Some(Landing::Gone) => {}
+                // The leader is stuck, or waits for us by a way we cannot see: somebody else leads.
+                None => self.flights.give_up(&flight),
+            }
         }
     }
 
@@ -262,9 +265,8 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         }
     }
 
-    /// Runs a body that leads no flight.
+    /// Runs a body that leads no flight, of a call that is counted already.
     async fn alone<O>(&self, body: impl Future<Output = O>) -> O {
-        self.counters.waited();
         let stopwatch = self.start(self.counters.apart());
         let outcome = body.await;
         self.stop(stopwatch);

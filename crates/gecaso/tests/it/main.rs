@@ -1,1 +1,20 @@
-fn main() {}
+//! Behaviour of the library as its users meet it: one binary, one file per behaviour.
+//!
+//! What each test proves is listed in `docs/contract.md`. `GECASO_STRESS=n` makes the tests that
+//! repeat themselves do so n times as often.
+
+mod event;
+mod runtime;
+mod storages;
+
+mod expiry;
+mod hits_and_misses;
+mod invalidation;
+mod keys;
+mod panic_and_cancel;
+mod panicking_types;
+mod reentry;
+mod shared_and_dropped;
+mod stampede;
+mod statistics;
+mod layers;
