@@ -30,8 +30,8 @@ impl Wake for Parker {
 /// Runs `future` to its end on this thread.
 ///
 /// The first poll uses a waker that does nothing, because the leader of a synchronous call is ready
-/// at the first poll: only those who really wait pay for a waker. A future that is pending registers
-/// again at the second poll, before the thread parks, so no wake-up is lost.
+/// at the first poll: only those who really wait pay for a waker. A future that is pending
+/// registers again at the second poll, before the thread parks, so no wake-up is lost.
 pub(crate) fn block_on<F: Future>(mut future: Pin<&mut F>) -> F::Output {
     if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         return output;

@@ -59,7 +59,7 @@ impl<K: NearKey, V: Value> CacheBuilder<K, V> {
     }
 
     /// How long a caller waits for another one's body before it runs its own; by default
-    /// [`Cache::DEFAULT_MAX_WAIT`]. It frees bodies that wait for themselves by a way nobody can see
+    /// [`Cache::DEFAULT_MAX_WAIT`]. It frees bodies that wait for themselves by ways nobody can see
     /// (see [`scope`](crate::scope)), so keep it above what a body takes.
     pub fn max_wait(mut self, max_wait: Duration) -> Self {
         self.settings.max_wait = Some(max_wait);

@@ -61,7 +61,8 @@ pub struct Settings {
 }
 
 impl<K: NearKey, V: Value> Cache<K, V> {
-    /// How long a caller waits for another one's body before it runs its own, unless told otherwise.
+    /// How long a caller waits for another one's body before it runs its own, unless told
+    /// otherwise.
     pub const DEFAULT_MAX_WAIT: Duration = Duration::from_secs(30);
 
     /// A cache over a storage, everything else by default.
@@ -124,8 +125,8 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         self.find(&ByRef(key)).unwrap_or_else(|missed| self.load::<Whole, _>(missed, all, body))
     }
 
-    /// As [`get_with`](Self::get_with), for a body that may fail. An error is not stored; callers that
-    /// wait for the failing body get a clone of it.
+    /// As [`get_with`](Self::get_with), for a body that may fail. An error is not stored; callers
+    /// that wait for the failing body get a clone of it.
     ///
     /// # Errors
     ///
@@ -137,11 +138,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     /// assert_eq!(parse("80"), Ok(80));
     /// assert!(parse("http").is_err());
     /// ```
-    pub fn try_get_with<Q, E>(
-        &self,
-        key: &Q,
-        body: impl FnOnce() -> Result<V, E>,
-    ) -> Result<V, E>
+    pub fn try_get_with<Q, E>(&self, key: &Q, body: impl FnOnce() -> Result<V, E>) -> Result<V, E>
     where
         K: Borrow<Q>,
         Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
@@ -158,8 +155,8 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     ///
     /// # Cancellation
     ///
-    /// Dropping the future of the leader drops its body; one of those who wait leads then. Nobody else
-    /// is cancelled.
+    /// Dropping the future of the leader drops its body; one of those who wait leads then. Nobody
+    /// else is cancelled.
     pub async fn get_with_async<Q>(&self, key: &Q, body: impl Future<Output = V>) -> V
     where
         K: Borrow<Q>,
@@ -214,7 +211,8 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         self.reload_async::<Whole, _>(self.missed(&ByRef(key)), all, body).await
     }
 
-    /// The stored value, if it is fresh, without counting and without changing what is evicted next.
+    /// The stored value, if it is fresh, without counting and without changing what is evicted
+    /// next.
     pub fn peek<Q>(&self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
@@ -242,8 +240,8 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         self.invalidate_query(&ByRef(key))
     }
 
-    /// Removes all entries of this cache, and none of others on the same storage. Bodies that run now
-    /// are not stored.
+    /// Removes all entries of this cache, and none of others on the same storage. Bodies that run
+    /// now are not stored.
     pub fn clear(&self) -> Receipt {
         self.flights.supersede_all();
         self.near.clear();

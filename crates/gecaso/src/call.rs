@@ -171,8 +171,8 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         body: impl Future<Output = O>,
         stopwatch: Option<Stopwatch>,
     ) -> O {
-        // All foreign code runs inside the chain. A panic or a cancellation drops `lead`, which frees
-        // the key.
+        // All foreign code runs inside the chain. A panic or a cancellation drops `lead`, which
+        // frees the key.
         let outcome = reentry::inside(Some(lead.chain()), async move {
             let outcome = body.await;
             self.stop(stopwatch);

@@ -2,8 +2,8 @@
 //!
 //! A flight is registered under its key while its body runs. Only a flight that is still valid may
 //! store: an invalidation marks it, and so does a later flight that has stored; what it brings then
-//! goes to those who were waiting for it and nowhere else. Storing, and the look whether the flight is
-//! still valid, are one step, under the lock of the flight's shard.
+//! goes to those who were waiting for it and nowhere else. Storing, and the look whether the flight
+//! is still valid, are one step, under the lock of the flight's shard.
 //!
 //! Called by `call` and `cache`. Knows no storage: what "store" means is handed in. Runs no foreign
 //! code under its locks: foreign keys are compared over snapshots, wakers are woken and dropped
@@ -129,13 +129,18 @@ impl<K: NearKey, V> Flights<K, V> {
         plain: bool,
         inside: Option<Chain>,
     ) -> Boarding<'_, K, V> {
-        let flight_key = FlightKey::new(key, plain);
+        // Kept out here: who follows has no use for it, and must not drop a foreign key under the
+        // lock.
+        let mut flight_key = Some(FlightKey::new(key, plain));
         let is_key = |other: &K| other == key;
         self.with_group(hash, is_key, |shard, group| {
             let join = group.and_then(|group| shard.of(hash, group).find(|one| one.joinable));
             match join {
                 Some(record) => Boarding::Follow(record.flight()),
-                None => Boarding::Lead(self.register(shard, hash, flight_key, inside, group)),
+                None => {
+                    let flight_key = flight_key.take().expect("one registration per call");
+                    Boarding::Lead(self.register(shard, hash, flight_key, inside, group))
+                }
             }
         })
     }
@@ -243,8 +248,8 @@ impl<K: NearKey, V> Flights<K, V> {
 }
 
 impl<K, V> Shard<K, V> {
-    /// The group of the valid flights of a key: told at once if keys are plain, else by what `known`
-    /// found, if the shard still holds what it saw.
+    /// The group of the valid flights of a key: told at once if keys are plain, else by what
+    /// `known` found, if the shard still holds what it saw.
     fn group(
         &self,
         hash: u64,
@@ -281,7 +286,11 @@ impl<K, V> Shard<K, V> {
 
 impl<K: NearKey> FlightKey<K> {
     fn new(key: &K, plain: bool) -> Self {
-        if plain { FlightKey::Plain(key.clone()) } else { FlightKey::Foreign(Arc::new(key.clone())) }
+        if plain {
+            FlightKey::Plain(key.clone())
+        } else {
+            FlightKey::Foreign(Arc::new(key.clone()))
+        }
     }
 }
 

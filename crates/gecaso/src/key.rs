@@ -30,7 +30,8 @@ pub trait Query<K> {
 
     /// Whether comparing these keys runs only code of the standard library that cannot call out.
     ///
-    /// Such keys are compared in place, under the lock of a shard; all others outside of it.
+    /// Such keys are compared in place, under the lock of a shard; all others outside of it. All
+    /// queries of one cache say the same.
     fn is_plain() -> bool;
 }
 
@@ -67,18 +68,18 @@ where
 ///
 /// The comparison of type ids folds to a constant in optimised builds.
 #[inline]
-pub fn is_plain<T: 'static>() -> bool {
+pub(crate) fn is_plain<T: 'static>() -> bool {
     use std::any::TypeId;
     let id = TypeId::of::<T>();
     macro_rules! any_of {
         ($($t:ty),* $(,)?) => { $(id == TypeId::of::<$t>())||* };
     }
-    any_of!(
+    any_of! {
         (), bool, char, u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize, f32, f64,
         String, &'static str, std::sync::Arc<str>, std::sync::Arc<String>, Box<str>,
         Vec<u8>, std::sync::Arc<[u8]>, Box<[u8]>, std::sync::Arc<Vec<u8>>,
         std::path::PathBuf, std::time::Duration, std::time::SystemTime, std::time::Instant,
         std::net::IpAddr, std::net::SocketAddr, [u8; 16], [u8; 32],
         Option<u64>, Option<u32>, Option<i64>, Option<String>,
-    )
+    }
 }

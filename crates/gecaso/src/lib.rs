@@ -39,6 +39,9 @@ pub use crate::{
 };
 
 #[cfg(feature = "macros")]
+pub use crate::__private::method::{Handle, handle};
+
+#[cfg(feature = "macros")]
 #[doc(hidden)]
 #[path = "private/mod.rs"]
 pub mod __private;

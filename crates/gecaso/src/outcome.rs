@@ -20,7 +20,7 @@ pub trait Value: Clone + Send + Sync + 'static {}
 impl<V: Clone + Send + Sync + 'static> Value for V {}
 
 /// A rest (an `Err`) on its way from the leader of a flight to those who wait for it.
-pub type SharedRest = Arc<dyn Any + Send + Sync>;
+pub(crate) type SharedRest = Arc<dyn Any + Send + Sync>;
 
 /// The return type of a body, seen through the marker `M`.
 pub trait Outcome<M>: Sized {
@@ -47,7 +47,8 @@ pub struct Whole;
 /// Marker: `Ok` is stored, and an `Err` is shared with those who wait.
 #[derive(Debug, Clone, Copy)]
 pub struct OkShared;
-/// Marker: `Ok` is stored; the `Err` cannot be cloned or sent, so those who wait run their own bodies.
+/// Marker: `Ok` is stored; the `Err` cannot be cloned or sent, so those who wait run their own
+/// bodies.
 #[derive(Debug, Clone, Copy)]
 pub struct OkPrivate;
 /// Marker: `Some` is stored, and a `None` is shared with those who wait.

@@ -1,10 +1,10 @@
 //! Who waits for whom: keeps a call from waiting for itself, however far the way round is.
 //!
-//! Every body runs inside its flight, and a flight begun by a body has that body's flight as parent:
-//! the *chain* of a call. A call inside a chain that is about to wait for another flight asks here
-//! first. If that flight can only land after one of the chain's own flights, waiting would never end
-//! and the caller runs its body uncached instead. Calls outside of every body (nearly all) never come
-//! here.
+//! Every body runs inside its flight, and a flight begun by a body has that body's flight as
+//! parent: the *chain* of a call. A call inside a chain that is about to wait for another flight
+//! asks here first. If that flight can only land after one of the chain's own flights, waiting
+//! would never end and the caller runs its body uncached instead. Calls outside of every body
+//! (nearly all) never come here.
 //!
 //! Called by `call`. Knows flights only as links; knows no key, value or storage.
 
@@ -13,12 +13,12 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
-/// A flight and the flights whose bodies it was begun in, innermost first. One that was begun outside
-/// of every body, as nearly all are, costs nothing.
+/// A flight and the flights whose bodies it was begun in, innermost first. One that was begun
+/// outside of every body, as nearly all are, costs nothing.
 #[derive(Clone)]
 pub(crate) struct Chain {
     /// The number of the flight, its own in this process.
@@ -171,22 +171,34 @@ impl<F: Future> Future for Inside<F> {
 /// Makes a spawned task part of the call that spawns it.
 ///
 /// gecaso notices that a body waits for itself, over any number of other cached functions, threads
-/// and tasks, and then runs the inner call uncached instead of hanging. A task that a body spawns is
-/// a stranger to it, unless it is wrapped in `scope`: only then are its calls known to be the body's.
-/// (A stranger that waits for the very call that spawned it, while that waits for the stranger, is
-/// freed by the bound on waiting, [`CacheBuilder::max_wait`](crate::CacheBuilder::max_wait).)
+/// and tasks, and then runs the inner call uncached instead of hanging. A task that a body spawns
+/// is a stranger to it, unless it is wrapped in `scope`: only then are its calls known to be the
+/// body's. (A stranger that waits for the very call that spawned it, while that waits for the
+/// stranger, is freed by the bound on waiting,
+/// [`CacheBuilder::max_wait`](crate::CacheBuilder::max_wait).)
 ///
 /// ```
 /// # #[cfg(feature = "macros")] {
 /// use gecaso::cached;
+/// use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+/// use std::{future::Future, pin::Pin};
+///
+/// static ASKED: AtomicBool = AtomicBool::new(false);
 ///
 /// #[cached]
-/// async fn sum(n: u64) -> u64 {
-///     // sum(1) asks for itself from a task of its own: noticed, and run uncached.
-///     let inner = smol::spawn(gecaso::scope(async move { if n == 1 { sum(1 - 1).await } else { 0 } }));
-///     n + inner.await
+/// async fn answer() -> u32 {
+///     if ASKED.swap(true, Relaxed) {
+///         return 42;
+///     }
+///     // Asks for itself, from a task of its own: noticed, and run uncached.
+///     smol::spawn(gecaso::scope(again())).await
 /// }
-/// assert_eq!(smol::block_on(sum(1)), 1);
+///
+/// fn again() -> Pin<Box<dyn Future<Output = u32> + Send>> {
+///     Box::pin(answer())
+/// }
+///
+/// assert_eq!(smol::block_on(answer()), 42);
 /// # }
 /// ```
 pub fn scope<F: Future>(future: F) -> impl Future<Output = F::Output> {

@@ -1,7 +1,7 @@
 //! Comparing keys without holding a lock.
 //!
-//! A user's `Eq` is foreign code, and no lock is held while foreign code runs. So those who search a
-//! locked table take a snapshot of what shares the 64-bit hash (nearly always nothing or one),
+//! A user's `Eq` is foreign code, and no lock is held while foreign code runs. So those who search
+//! a locked table take a snapshot of what shares the 64-bit hash (nearly always nothing or one),
 //! compare outside of the lock, and come back: if the lock's owner still holds the same ones, the
 //! answer stands; otherwise there is a new snapshot to compare.
 //!

@@ -1,20 +1,18 @@
 //! Locks and shared atomics: the only file that names them.
 //!
-//! Swapped for shuttle's under `cfg(shuttle)`, where a scheduler of its own tries the interleavings.
-//! A test build counts what a call locks and which shared lines it writes (`tally`).
+//! Swapped for shuttle's under `cfg(shuttle)`, where a scheduler of its own tries the
+//! interleavings. A test build counts what a call locks and which shared lines it writes (`tally`).
 
 #[cfg(not(shuttle))]
 pub(crate) use std::{
     sync::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic},
-    thread,
-    thread_local,
+    thread, thread_local,
 };
 
 #[cfg(shuttle)]
 pub(crate) use shuttle::{
     sync::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic},
-    thread,
-    thread_local,
+    thread, thread_local,
 };
 
 /// A mutex for the whole process; in model checks for one execution, which begins with a new one.

@@ -144,8 +144,8 @@ impl Bound {
         others.into_iter().find_map(|shard| self.evict_oldest(shard))
     }
 
-    /// Entries of all tables together. Shards are counted one after the other, so an entry that goes
-    /// while another comes could be counted beside it: never more than fit are reported.
+    /// Entries of all tables together. Shards are counted one after the other, so an entry that
+    /// goes while another comes could be counted beside it: never more than fit are reported.
     pub(super) fn len(&self) -> usize {
         let counted = self.members().iter().map(|member| member.len()).sum();
         self.capacity.map_or(counted, |capacity| capacity.min(counted))

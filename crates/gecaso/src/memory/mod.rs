@@ -1,8 +1,8 @@
 //! Storages in this process: typed values, synchronous, infallible.
 //!
 //! `MemoryStorage` and `LruStorage` are cheap handles on a `bound`; each function that uses one
-//! attaches its own typed `table`. Bound and order belong to the storage, so functions that share one
-//! share its places. Knows nothing of flights or calls.
+//! attaches its own typed `table`. Bound and order belong to the storage, so functions that share
+//! one share its places. Knows nothing of flights or calls.
 
 mod bound;
 mod policy;
@@ -21,9 +21,10 @@ use std::sync::Arc;
 
 /// A storage in memory whose hits share the lock: the default.
 ///
-/// Bounded storages evict by [SIEVE](https://www.usenix.org/conference/nsdi24/presentation/zhang-yazhuo),
-/// which keeps what is asked for again. Take [`LruStorage`] where the exact order matters. Clones are
-/// the same storage; functions that share one share its places, and none sees another's entries.
+/// Bounded storages evict by
+/// [SIEVE](https://www.usenix.org/conference/nsdi24/presentation/zhang-yazhuo), which keeps what is
+/// asked for again. Take [`LruStorage`] where the exact order matters. Clones are the same storage;
+/// functions that share one share its places, and none sees another's entries.
 ///
 /// ```
 /// use gecaso::{Cache, MemoryStorage};

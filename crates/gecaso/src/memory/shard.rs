@@ -134,7 +134,8 @@ impl<K, V> Shard<K, V> {
                 slot
             }
             None => {
-                let slot = SlotId::try_from(self.slots.len()).expect("a shard has under 2^32 slots");
+                let slot =
+                    SlotId::try_from(self.slots.len()).expect("a shard has under 2^32 slots");
                 self.slots.push(new);
                 slot
             }
@@ -167,8 +168,7 @@ impl<K, V> Shard<K, V> {
     /// Makes room by the policy's choice; `None` if the shard is empty.
     pub(super) fn evict(&mut self) -> Option<Stored<K, V>> {
         let slots = &mut self.slots;
-        let slot =
-            self.policy.evict(|slot| std::mem::take(slots[slot as usize].hit.get_mut()))?;
+        let slot = self.policy.evict(|slot| std::mem::take(slots[slot as usize].hit.get_mut()))?;
         self.evictions += 1;
         Some(self.vacate(slot))
     }
@@ -179,8 +179,9 @@ impl<K, V> Shard<K, V> {
         Some(self.slots[slot as usize].stamp)
     }
 
-    /// Looks at the next slot in turn and removes its entry if that has expired. Called once or twice
-    /// per insertion, this bounds the expired entries that nobody asks for without ever scanning.
+    /// Looks at the next slot in turn and removes its entry if that has expired. Called once or
+    /// twice per insertion, this bounds the expired entries that nobody asks for without ever
+    /// scanning.
     pub(super) fn sweep(&mut self, now: Nanos) -> Option<Stored<K, V>> {
         self.sweep = if self.sweep + 1 < self.slots.len() { self.sweep + 1 } else { 0 };
         let slot = self.slots.get(self.sweep)?;

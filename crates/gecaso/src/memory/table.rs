@@ -1,7 +1,8 @@
 //! One function's typed part of a storage in memory: shards under their locks.
 //!
 //! Called by `cache` and `call`. The hit path is `get`; the miss path comes in by `put`, which also
-//! evicts. A key whose `Eq` or a value whose `Clone` is foreign is only touched outside of the locks.
+//! evicts. A key whose `Eq` or a value whose `Clone` is foreign is only touched outside of the
+//! locks.
 
 use super::bound::{Bound, Evicted, Member, Order};
 use super::policy::{AnyPolicy, Lru, Sieve, SlotId};
@@ -19,8 +20,8 @@ pub(crate) struct Table<K: NearKey, V: Value> {
     part: Arc<Part<K, V>>,
     bound: Arc<Bound>,
     order: Order,
-    /// Seeded anew for each table: keys that collide in one do not in another, and nobody outside can
-    /// choose keys that do.
+    /// Seeded anew for each table: keys that collide in one do not in another, and nobody outside
+    /// can choose keys that do.
     hasher: Seeded,
 }
 
@@ -86,10 +87,8 @@ impl<K: NearKey, V: Value> Table<K, V> {
             (Some(_), Order::Lru) => AnyPolicy::Lru(Lru::default()),
             (Some(_), Order::Sieve) => AnyPolicy::Sieve(Sieve::default()),
         };
-        let shard = |_| Guarded {
-            shard: RwLock::new(Shard::new(policy())),
-            puts: AtomicU64::new(0),
-        };
+        let shard =
+            |_| Guarded { shard: RwLock::new(Shard::new(policy())), puts: AtomicU64::new(0) };
         let part = Arc::new(Part { shards: (0..bound.shards).map(shard).collect() });
         let member: Weak<Part<K, V>> = Arc::downgrade(&part);
         bound.join(member);
@@ -241,10 +240,6 @@ impl<K: NearKey, V: Value> Table<K, V> {
         let home = self.home(hash);
         let Guarded { shard, puts } = &self.part.shards[home];
         let mut place = self.bound.reserve();
-        if !place && self.bound.is_shared() {
-            displaced.elsewhere = self.bound.evict_oldest(home);
-            place = displaced.elsewhere.is_some();
-        }
         loop {
             let mut shard = sync::write(shard);
             let found = match &stored {
@@ -276,7 +271,7 @@ impl<K: NearKey, V: Value> Table<K, V> {
             }
             // The place of one that expired is as good as any; the rest goes back.
             let mut spare = gone + usize::from(place);
-            if spare == 0 {
+            if spare == 0 && !self.bound.is_shared() {
                 displaced.one = shard.evict();
                 spare = displaced.one.is_some().into();
             }
@@ -287,9 +282,11 @@ impl<K: NearKey, V: Value> Table<K, V> {
                 self.bound.give_back(spare - 1);
                 return Ok(());
             }
-            // Full, and nothing here to evict: take a place from elsewhere, then look again.
+            // Full, and nothing here to evict, or others have a say in what goes: take a place from
+            // wherever the oldest entry is, then look again.
             drop(shard);
-            displaced.elsewhere = self.bound.evict_anywhere(home);
+            displaced.elsewhere =
+                self.bound.evict_oldest(home).or_else(|| self.bound.evict_anywhere(home));
             place = displaced.elsewhere.is_some() || self.bound.reserve();
             if !place {
                 // Every place is in the hands of threads about to insert; they wait for nobody.

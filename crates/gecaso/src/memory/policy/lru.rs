@@ -1,8 +1,8 @@
 //! Least recently used: the entry that was not asked for the longest goes first.
 //!
-//! The classic (Mattson et al., "Evaluation techniques for storage hierarchies", IBM Systems Journal
-//! 1970). True order, so every hit moves its entry, under the exclusive lock. Not for scans: one pass
-//! over more entries than fit throws everything out.
+//! The classic (Mattson et al., "Evaluation techniques for storage hierarchies", IBM Systems
+//! Journal 1970). True order, so every hit moves its entry, under the exclusive lock. Not for
+//! scans: one pass over more entries than fit throws everything out.
 
 use super::list::List;
 use super::{Policy, SlotId};

@@ -18,8 +18,8 @@ pub(super) trait Policy {
     /// A slot has got an entry.
     fn insert(&mut self, slot: SlotId);
 
-    /// A slot was hit. Called under the exclusive lock, and only for policies whose hits move things;
-    /// the others see hits as marks, later, in `evict`.
+    /// A slot was hit. Called under the exclusive lock, and only for policies whose hits move
+    /// things; the others see hits as marks, later, in `evict`.
     fn touch(&mut self, slot: SlotId);
 
     /// A slot has lost its entry.
@@ -28,8 +28,8 @@ pub(super) trait Policy {
     /// The slot that `evict` looks at first.
     fn candidate(&self) -> Option<SlotId>;
 
-    /// Picks the slot to empty, and forgets it. `take_mark` says whether a slot was hit since it was
-    /// last asked about.
+    /// Picks the slot to empty, and forgets it. `take_mark` says whether a slot was hit since it
+    /// was last asked about.
     fn evict(&mut self, take_mark: impl FnMut(SlotId) -> bool) -> Option<SlotId>;
 }
 
