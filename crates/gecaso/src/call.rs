@@ -1,27 +1,29 @@
 //! THE PATH of a call, from the look-up to the result, on one screen.
 //!
 //! ```text
-//! find      near get; no await, no allocation             -> a hit: return a clone
-//! resolve   register a flight, or follow the one there is  -> follow: wait, share what it brings
-//! lead        look again; run the body inside the flight
-//! commit      store, unless an invalidation came after the flight began
-//! land        hand the result to those who wait
+//! find      near get; no await, no allocation        -> a hit: return a clone
+//! turn      lead a flight, or follow the one there is; a leader looks again
+//!   follow    wait                                    -> share what it brings
+//!   (body)    the user's function, inside the flight
+//! finish    store, unless an invalidation came after the flight began;
+//!           hand the result to those who wait
 //! ```
 //!
 //! Called by `cache` and by the macro's expansion. Knows the order of the steps and none of their
-//! insides. The synchronous face parks around the same path.
+//! insides. `load` and `load_async` are the two faces of the path: they differ in how a body is
+//! run, and in that a synchronous caller parks while it follows.
 
 use crate::blocking::block_on;
 use crate::cache::Cache;
-use crate::flight::{Boarding, Landing, Lead};
+use crate::flight::{Boarding, Flight, Landing, Lead};
 use crate::key::{NearKey, Query, is_plain};
 use crate::memory::{Changed, Displaced, Entry, Incoming, Stored};
 use crate::outcome::{Outcome, Value};
-use crate::reentry;
+use crate::reentry::{self, Chain};
 use crate::snapshot::Snapshot;
 use crate::time::{NEVER, Nanos, after};
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 /// A call that found nothing: its key, owned now, so that the arguments can move into the body.
@@ -69,7 +71,26 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         keep: impl FnOnce(&V) -> bool,
         body: impl FnOnce() -> O,
     ) -> O {
-        block_on(pin!(self.resolve(missed, keep, async move { body() })))
+        let inside = reentry::current();
+        let mut counted = false;
+        loop {
+            match self.turn(&missed, &inside, &mut counted) {
+                Turn::Found(value) => return O::from_value(value),
+                Turn::Lead(lead, stopwatch) => {
+                    return self.run(lead, stopwatch, missed, keep, body);
+                }
+                Turn::Follow(flight) => match block_on(pin!(self.follow(&flight, &inside))) {
+                    Followed::Brought(outcome) => return outcome,
+                    Followed::Alone => {
+                        let stopwatch = self.start(self.counters.apart());
+                        let outcome = body();
+                        self.stop(stopwatch);
+                        return outcome;
+                    }
+                    Followed::Again => {}
+                },
+            }
+        }
     }
 
     /// The miss path of an asynchronous call.
@@ -82,7 +103,28 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         keep: impl FnOnce(&V) -> bool,
         body: impl Future<Output = O>,
     ) -> O {
-        self.resolve(missed, keep, body).await
+        // Pinned once, and handed down by reference: a future is as large as what it holds.
+        let mut body = pin!(Some(body));
+        let inside = reentry::current();
+        let mut counted = false;
+        loop {
+            match self.turn(&missed, &inside, &mut counted) {
+                Turn::Found(value) => return O::from_value(value),
+                Turn::Lead(lead, stopwatch) => {
+                    return self.run_async(lead, stopwatch, missed, keep, body.as_mut()).await;
+                }
+                Turn::Follow(flight) => match self.follow(&flight, &inside).await {
+                    Followed::Brought(outcome) => return outcome,
+                    Followed::Alone => {
+                        let stopwatch = self.start(self.counters.apart());
+                        let outcome = reentry::inside(inside, body.as_mut()).await;
+                        self.stop(stopwatch);
+                        return outcome;
+                    }
+                    Followed::Again => {}
+                },
+            }
+        }
     }
 
     /// Runs the body now and replaces what is stored; until then callers get the old value.
@@ -93,7 +135,10 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         keep: impl FnOnce(&V) -> bool,
         body: impl FnOnce() -> O,
     ) -> O {
-        block_on(pin!(self.reload_async(missed, keep, async move { body() })))
+        let Missed { hash, ref key, plain, .. } = missed;
+        let lead = self.flights.lead_anew(hash, key, plain, reentry::current());
+        let stopwatch = self.start(self.counters.apart());
+        self.run(lead, stopwatch, missed, keep, body)
     }
 
     /// As `reload`, for an asynchronous body.
@@ -107,84 +152,115 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         let Missed { hash, ref key, plain, .. } = missed;
         let lead = self.flights.lead_anew(hash, key, plain, reentry::current());
         let stopwatch = self.start(self.counters.apart());
-        self.lead(lead, missed, keep, body, stopwatch).await
+        self.run_async(lead, stopwatch, missed, keep, pin!(Some(body))).await
     }
 
-    async fn resolve<M, O: Outcome<M, Value = V>>(
+    /// What a call that found nothing does next. Counts it as a miss, once.
+    fn turn(
         &self,
-        missed: Missed<K>,
-        keep: impl FnOnce(&V) -> bool,
-        body: impl Future<Output = O>,
-    ) -> O {
-        let Missed { hash, ref key, plain, puts } = missed;
-        let inside = reentry::current();
-        let mut counted = false; // as a miss
-        loop {
-            let flight = match self.flights.board(hash, key, plain, inside.clone()) {
-                Boarding::Follow(flight) => flight,
-                Boarding::Lead(lead) => {
-                    if self.near.puts(hash) != puts {
-                        // Another flight may have landed since the look-up.
-                        if let Some(value) = self.near.peek(hash, plain, |other| other == key) {
-                            if !counted {
-                                self.counters.waited();
-                            }
-                            Self::share(lead, &value);
-                            return O::from_value(value);
-                        }
-                    }
-                    let stands_for =
-                        if counted { self.counters.apart() } else { self.counters.led() };
-                    let stopwatch = self.start(stands_for);
-                    return self.lead(lead, missed, keep, body, stopwatch).await;
-                }
-            };
-            if !std::mem::replace(&mut counted, true) {
+        missed: &Missed<K>,
+        inside: &Option<Chain>,
+        counted: &mut bool,
+    ) -> Turn<'_, K, V> {
+        let &Missed { hash, ref key, plain, puts } = missed;
+        let count = |counted: &mut bool| {
+            if !std::mem::replace(counted, true) {
                 self.counters.waited();
             }
-            let landing = {
-                let Some(_waiting) = reentry::wait_for(inside.as_ref(), &flight.chain) else {
-                    return self.alone(body).await; // waiting would never end
-                };
-                let clock = self.near.clock();
-                flight.landing(clock.alarm(after(clock.now(), self.max_wait))).await
-            };
-            match landing {
-                Some(Landing::Value(value)) => return O::from_value(V::clone(&value)),
-                Some(Landing::Rest(shared)) => match O::unshare(&shared) {
-                    Some(rest) => return O::from_rest(rest),
-                    None => return self.alone(body).await,
-                },
-                Some(Landing::Alone) => return self.alone(body).await,
-                Some(Landing::Gone) => {}
-                // The leader is stuck, or waits for us by a way we cannot see: somebody else leads.
-                None => self.flights.give_up(&flight),
+        };
+        let lead = match self.flights.board(hash, key, plain, inside.clone()) {
+            Boarding::Lead(lead) => lead,
+            Boarding::Follow(flight) => {
+                count(counted);
+                return Turn::Follow(flight);
+            }
+        };
+        if self.near.puts(hash) != puts {
+            // Another flight may have landed since the look-up. Comparing and cloning may run
+            // foreign code, which is part of this flight and cannot wait for it.
+            let _inside = reentry::enter(lead.chain());
+            if let Some(value) = self.near.peek(hash, plain, |other| other == key) {
+                count(counted);
+                Self::share(lead, &value);
+                return Turn::Found(value);
+            }
+        }
+        let stands_for = if *counted { self.counters.apart() } else { self.counters.led() };
+        Turn::Lead(lead, self.start(stands_for))
+    }
+
+    /// Waits for another call's body.
+    async fn follow<M, O: Outcome<M, Value = V>>(
+        &self,
+        flight: &Flight<V>,
+        inside: &Option<Chain>,
+    ) -> Followed<O> {
+        let Some(_waiting) = reentry::wait_for(inside.as_ref(), &flight.chain) else {
+            return Followed::Alone; // waiting would never end
+        };
+        let clock = self.near.clock();
+        let landing = flight.landing(clock.alarm(after(clock.now(), self.max_wait))).await;
+        match landing {
+            Some(Landing::Value(value)) => Followed::Brought(O::from_value(V::clone(&value))),
+            Some(Landing::Rest(shared)) => match O::unshare(&shared) {
+                Some(rest) => Followed::Brought(O::from_rest(rest)),
+                None => Followed::Alone,
+            },
+            Some(Landing::Alone) => Followed::Alone,
+            Some(Landing::Gone) => Followed::Again,
+            None => {
+                // The leader is stuck, or waits for us by a way we cannot see: another one leads.
+                self.flights.give_up(flight);
+                Followed::Again
             }
         }
     }
 
-    async fn lead<M, O: Outcome<M, Value = V>>(
+    /// Runs the body of a flight. A panic drops `lead`, which frees the key.
+    fn run<M, O: Outcome<M, Value = V>>(
+        &self,
+        lead: Lead<'_, K, V>,
+        stopwatch: Option<Stopwatch>,
+        missed: Missed<K>,
+        keep: impl FnOnce(&V) -> bool,
+        body: impl FnOnce() -> O,
+    ) -> O {
+        let _inside = reentry::enter(lead.chain());
+        let lead = lead; // goes before `missed`, whose key may be foreign and call this cache
+        let outcome = body();
+        self.stop(stopwatch);
+        self.finish(lead, missed, keep, outcome)
+    }
+
+    /// As `run`; a cancellation drops `lead`, too.
+    async fn run_async<M, O: Outcome<M, Value = V>>(
+        &self,
+        lead: Lead<'_, K, V>,
+        stopwatch: Option<Stopwatch>,
+        missed: Missed<K>,
+        keep: impl FnOnce(&V) -> bool,
+        body: Pin<&mut Option<impl Future<Output = O>>>,
+    ) -> O {
+        let lead = lead; // goes before `missed`, whose key may be foreign and call this cache
+        let outcome = reentry::inside(Some(lead.chain()), body).await;
+        self.stop(stopwatch);
+        let _inside = reentry::enter(lead.chain());
+        self.finish(lead, missed, keep, outcome)
+    }
+
+    /// Stores what a body returned, and hands it to those who wait. Runs inside the flight's chain:
+    /// comparing, cloning and dropping may be foreign code, and nobody has been answered yet.
+    fn finish<M, O: Outcome<M, Value = V>>(
         &self,
         mut lead: Lead<'_, K, V>,
         missed: Missed<K>,
         keep: impl FnOnce(&V) -> bool,
-        body: impl Future<Output = O>,
-        stopwatch: Option<Stopwatch>,
+        outcome: O,
     ) -> O {
-        // All foreign code runs inside the chain. A panic or a cancellation drops `lead`, which
-        // frees the key.
-        let outcome = reentry::inside(Some(lead.chain()), async move {
-            let outcome = body.await;
-            self.stop(stopwatch);
-            outcome.split().map(|value| {
-                let stored = (self.stores && keep(&value)).then(|| value.clone());
-                (value, stored)
-            })
-        });
-        match outcome.await {
-            Ok((value, stored)) => {
-                if let Some(stored) = stored {
-                    self.store(missed, stored, |store| lead.commit(store));
+        match outcome.split() {
+            Ok(value) => {
+                if self.stores && keep(&value) {
+                    self.commit(&mut lead, missed, value.clone());
                 }
                 Self::share(lead, &value);
                 O::from_value(value)
@@ -210,46 +286,41 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         lead.land(landing);
     }
 
+    /// Stores what a flight brought, if it is still valid.
+    fn commit(&self, lead: &mut Lead<'_, K, V>, missed: Missed<K>, value: V) {
+        let mut incoming = self.incoming(missed, value);
+        let mut known = Snapshot::vacant();
+        loop {
+            let mut displaced = Displaced::nothing();
+            let stored = lead.commit(|| self.near.put(&known, incoming, &mut displaced));
+            drop(displaced); // no lock is held here
+            let Err(changed) = stored else { return };
+            (known, incoming) = compare(changed);
+        }
+    }
+
     /// Puts an entry in from outside. Loads that run now are not stored.
     pub(crate) fn put<Q: Query<K>>(&self, query: &Q, value: V) {
         if !self.stores {
             return self.remove(query);
         }
-        let missed = self.missed(query);
-        let hash = missed.hash;
-        self.store(missed, value, |store| {
-            self.flights.supersede(hash, |other| query.matches(other), &mut *store)
-        });
-    }
-
-    /// Stores an entry by as many tries as it takes. `step` runs a try under the lock that makes it
-    /// one step with what the caller must look at.
-    fn store(
-        &self,
-        Missed { hash, key, plain, .. }: Missed<K>,
-        value: V,
-        mut step: impl FnMut(&mut dyn FnMut() -> Result<(), ()>) -> Result<(), ()>,
-    ) {
+        let mut incoming = self.incoming(self.missed(query), value);
         let mut known = Snapshot::vacant();
-        let mut incoming = Some(Incoming {
-            hash,
-            stored: Stored::new(key, value, plain),
-            expires: self.ttl.map_or(NEVER, |ttl| after(self.near.clock().now(), ttl)),
-        });
+        let hash = incoming.hash;
         loop {
             let mut displaced = Displaced::nothing();
-            let mut lost: Option<Changed<K, V>> = None;
-            let _ = step(&mut || {
-                let incoming = incoming.take().expect("one try takes it, a lost one gives it back");
-                self.near.put(&known, incoming, &mut displaced).map_err(|changed| {
-                    lost = Some(changed);
-                })
-            });
+            let is_key = |other: &K| query.matches(other);
+            let put = || self.near.put(&known, incoming, &mut displaced);
+            let stored = self.flights.supersede(hash, is_key, put);
             drop(displaced); // no lock is held here
-            let Some((seen, again)) = lost else { return };
-            known = seen.resolve(|entry: &Entry<K, V>| entry.key == again.stored.entry().key);
-            incoming = Some(again);
+            let Err(changed) = stored else { return };
+            (known, incoming) = compare(changed);
         }
+    }
+
+    fn incoming(&self, Missed { hash, key, plain, .. }: Missed<K>, value: V) -> Incoming<K, V> {
+        let expires = self.ttl.map_or(NEVER, |ttl| after(self.near.clock().now(), ttl));
+        Incoming { hash, stored: Stored::new(key, value, plain), expires }
     }
 
     /// Removes an entry. Loads that run now are not stored.
@@ -265,14 +336,6 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         }
     }
 
-    /// Runs a body that leads no flight, of a call that is counted already.
-    async fn alone<O>(&self, body: impl Future<Output = O>) -> O {
-        let stopwatch = self.start(self.counters.apart());
-        let outcome = body.await;
-        self.stop(stopwatch);
-        outcome
-    }
-
     /// Begins to time a load that stands for so many.
     fn start(&self, stands_for: u64) -> Option<Stopwatch> {
         (stands_for > 0).then(|| Stopwatch { begun: self.near.clock().now(), stands_for })
@@ -286,9 +349,39 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     }
 }
 
+/// After a lost bet: compares what is there, now that no lock is held.
+fn compare<K: NearKey, V>(
+    (seen, incoming): Changed<K, V>,
+) -> (Snapshot<Entry<K, V>>, Incoming<K, V>) {
+    let key = &incoming.stored.entry().key;
+    (seen.resolve(|entry| entry.key == *key), incoming)
+}
+
+/// What a call that found nothing does next.
+enum Turn<'a, K: NearKey, V> {
+    /// Runs the body.
+    Lead(Lead<'a, K, V>, Option<Stopwatch>),
+    /// Waits for the body of another call.
+    Follow(Arc<Flight<V>>),
+    /// Nothing: another call has just stored the value.
+    Found(V),
+}
+
+/// What became of waiting for another call's body.
+enum Followed<O> {
+    Brought(O),
+    /// Nothing that can be shared: the caller runs its own body, beside the others.
+    Alone,
+    /// Nothing, and the key is free again.
+    Again,
+}
+
 /// A load that is timed.
 struct Stopwatch {
     begun: Nanos,
     /// See `Counters::led`.
     stands_for: u64,
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@
 
 use crate::key::NearKey;
 use crate::outcome::SharedRest;
-use crate::reentry::Chain;
+use crate::reentry::{self, Chain};
 use crate::snapshot::Snapshot;
 use crate::sync::{self, Mutex};
 use crate::time::Alarm;
@@ -133,7 +133,7 @@ impl<K: NearKey, V> Flights<K, V> {
         // lock.
         let mut flight_key = Some(FlightKey::new(key, plain));
         let is_key = |other: &K| other == key;
-        self.with_group(hash, is_key, |shard, group| {
+        let (boarding, seen) = self.with_group(hash, is_key, |shard, group| {
             let join = group.and_then(|group| shard.of(hash, group).find(|one| one.joinable));
             match join {
                 Some(record) => Boarding::Follow(record.flight()),
@@ -142,7 +142,11 @@ impl<K: NearKey, V> Flights<K, V> {
                     Boarding::Lead(self.register(shard, hash, flight_key, inside, group))
                 }
             }
-        })
+        });
+        if let Boarding::Lead(lead) = &boarding {
+            lead.forget(seen);
+        }
+        boarding
     }
 
     /// Registers a flight for `key` beside any other: from now on this one is joined, and what it
@@ -156,12 +160,14 @@ impl<K: NearKey, V> Flights<K, V> {
     ) -> Lead<'_, K, V> {
         let flight_key = FlightKey::new(key, plain);
         let is_key = |other: &K| other == key;
-        self.with_group(hash, is_key, |shard, group| {
+        let (lead, seen) = self.with_group(hash, is_key, |shard, group| {
             if let Some(group) = group {
                 shard.of(hash, group).for_each(|record| record.joinable = false);
             }
             self.register(shard, hash, flight_key, inside, group)
-        })
+        });
+        lead.forget(seen);
+        lead
     }
 
     fn register(
@@ -185,7 +191,7 @@ impl<K: NearKey, V> Flights<K, V> {
             flight: None,
         };
         shard.records.insert_unique(hash, record, |record| record.hash);
-        Lead { flights: self, hash, chain, record: None, landed: false }
+        Lead { flights: self, hash, chain, flight: None, registered: true, landed: false }
     }
 
     /// Does `act`, and makes the flights of a key invalid, as one step.
@@ -195,27 +201,33 @@ impl<K: NearKey, V> Flights<K, V> {
         is: impl Fn(&K) -> bool,
         act: impl FnOnce() -> R,
     ) -> R {
-        self.with_group(hash, is, |shard, group| {
+        let supersede = |shard: &mut Shard<K, V>, group| {
             if let Some(group) = group {
                 shard.of(hash, group).for_each(Record::invalidate);
             }
             act()
-        })
+        };
+        self.with_group(hash, is, supersede).0
     }
 
-    /// Does `act` under the lock, with the group of a key's flights if there are any.
+    /// Does `act` under the lock, with the group of a key's flights if there are any. What was seen
+    /// on the way comes back too, to be dropped where a foreign drop may run.
     fn with_group<R>(
         &self,
         hash: u64,
         is: impl Fn(&K) -> bool,
         act: impl FnOnce(&mut Shard<K, V>, Option<u64>) -> R,
-    ) -> R {
+    ) -> (R, Snapshot<K>) {
         let mut known = Snapshot::vacant();
         loop {
             let seen = {
                 let mut shard = sync::lock(self.shard(hash));
                 match shard.group(hash, &is, &known) {
-                    Ok(group) => return act(&mut shard, group),
+                    Ok(group) => {
+                        let done = act(&mut shard, group);
+                        drop(shard);
+                        return (done, known);
+                    }
                     Err(seen) => seen,
                 }
             };
@@ -378,8 +390,9 @@ pub(crate) struct Lead<'a, K: NearKey, V> {
     flights: &'a Flights<K, V>,
     hash: u64,
     chain: Chain,
-    /// What stood in the register, once it is out.
-    record: Option<Record<K, V>>,
+    /// Those who wait; known once the flight has left the register.
+    flight: Option<Arc<Flight<V>>>,
+    registered: bool,
     landed: bool,
 }
 
@@ -389,38 +402,56 @@ impl<K: NearKey, V> Lead<'_, K, V> {
         self.chain.clone()
     }
 
+    /// Drops what was seen on the way to this flight. It may hold the last reference to a key,
+    /// whose drop is foreign code: it runs inside the chain, since this flight cannot wait for
+    /// itself.
+    fn forget(&self, seen: Snapshot<K>) {
+        if !seen.is_vacant() {
+            let _inside = reentry::enter(self.chain());
+            drop(seen);
+        }
+    }
+
     /// Does `store` if the flight is still valid, and takes it out of the register, as one step. If
     /// `store` asks for another try, the flight stays in.
     pub(crate) fn commit<C>(&mut self, store: impl FnOnce() -> Result<(), C>) -> Result<(), C> {
-        let mut shard = sync::lock(self.flights.shard(self.hash));
-        let is_this = |record: &Record<K, V>| record.chain.id == self.chain.id;
-        let Ok(record) = shard.records.find_entry(self.hash, is_this) else { return Ok(()) };
-        let stores = record.get().valid;
-        if stores {
-            store()?;
-        }
-        let (record, _) = record.remove();
-        if stores && !shard.records.is_empty() {
-            // An older load never overwrites a newer one.
-            shard
-                .of(self.hash, record.group)
-                .filter(|other| other.begun < record.begun)
-                .for_each(Record::invalidate);
-        }
-        self.record = Some(record);
+        let record = {
+            let mut shard = sync::lock(self.flights.shard(self.hash));
+            let is_this = |one: &Record<K, V>| one.chain.id == self.chain.id;
+            let Ok(entry) = shard.records.find_entry(self.hash, is_this) else { return Ok(()) };
+            let stores = entry.get().valid;
+            if stores {
+                store()?;
+            }
+            let (record, _) = entry.remove();
+            if stores && !shard.records.is_empty() {
+                // An older load never overwrites a newer one.
+                shard
+                    .of(self.hash, record.group)
+                    .filter(|other| other.begun < record.begun)
+                    .for_each(Record::invalidate);
+            }
+            record
+        };
+        // The key goes here, outside of the lock.
+        self.registered = false;
+        self.flight = record.flight;
         Ok(())
     }
 
     /// Takes the flight out of the register; whether somebody waits for it.
     pub(crate) fn leave(&mut self) -> bool {
-        if self.record.is_none() {
-            let mut shard = sync::lock(self.flights.shard(self.hash));
-            let is_this = |record: &Record<K, V>| record.chain.id == self.chain.id;
-            if let Ok(record) = shard.records.find_entry(self.hash, is_this) {
-                self.record = Some(record.remove().0);
-            }
+        if self.registered {
+            let record = {
+                let mut shard = sync::lock(self.flights.shard(self.hash));
+                let is_this = |one: &Record<K, V>| one.chain.id == self.chain.id;
+                let entry = shard.records.find_entry(self.hash, is_this).ok();
+                entry.map(|entry| entry.remove().0)
+            };
+            self.registered = false;
+            self.flight = record.and_then(|record| record.flight);
         }
-        self.record.as_ref().is_some_and(|record| record.flight.is_some())
+        self.flight.is_some()
     }
 
     /// Ends the flight: those who wait get the landing.
@@ -431,7 +462,7 @@ impl<K: NearKey, V> Lead<'_, K, V> {
     fn end(&mut self, landing: Landing<V>) {
         self.leave();
         self.landed = true;
-        if let Some(flight) = self.record.as_mut().and_then(|record| record.flight.take()) {
+        if let Some(flight) = self.flight.take() {
             flight.land(landing);
         }
     }

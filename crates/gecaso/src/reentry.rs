@@ -12,7 +12,7 @@ use crate::sync;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
@@ -99,6 +99,7 @@ sync::thread_local! {
 }
 
 /// The chain that the calling code runs in.
+#[inline]
 pub(crate) fn current() -> Option<Chain> {
     let look = |current: &Cell<Option<Chain>>| {
         let chain = current.take();
@@ -108,8 +109,14 @@ pub(crate) fn current() -> Option<Chain> {
     CURRENT.try_with(look).ok().flatten()
 }
 
+/// Makes what the calling thread does part of a chain, until the guard is dropped.
+#[inline]
+pub(crate) fn enter(chain: Chain) -> Enter {
+    Enter::chain(Some(chain))
+}
+
 /// Sets the current chain until dropped.
-struct Enter {
+pub(crate) struct Enter {
     before: Option<Chain>,
 }
 
@@ -129,42 +136,41 @@ impl Drop for Enter {
     }
 }
 
-pin_project_lite::pin_project! {
-    /// Runs a future inside a chain, wherever and by whomever it is polled, or dropped.
-    pub(crate) struct Inside<F> {
-        chain: Option<Chain>,
-        #[pin]
-        future: Option<F>,
-    }
-
-    impl<F> PinnedDrop for Inside<F> {
-        fn drop(this: Pin<&mut Self>) {
-            let mut this = this.project();
-            if this.future.is_some() {
-                // Cancelled: what the body drops may call cached functions, too.
-                let _enter = Enter::chain(this.chain.take());
-                this.future.set(None);
-            }
-        }
-    }
+/// Runs a future inside a chain, wherever and by whomever it is polled, or dropped.
+pub(crate) struct Inside<'a, F> {
+    chain: Option<Chain>,
+    future: Pin<&'a mut Option<F>>,
 }
 
-pub(crate) fn inside<F: Future>(chain: Option<Chain>, future: F) -> Inside<F> {
-    Inside { chain, future: Some(future) }
+/// Runs the future that is there until it is ready, then empties its place; dropped before, it
+/// empties the place inside of the chain, since what a cancelled body drops may be cached calls.
+pub(crate) fn inside<F: Future>(
+    chain: Option<Chain>,
+    future: Pin<&mut Option<F>>,
+) -> Inside<'_, F> {
+    Inside { chain, future }
 }
 
-impl<F: Future> Future for Inside<F> {
+impl<F: Future> Future for Inside<'_, F> {
     type Output = F::Output;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let mut this = self.project();
-        let _enter = Enter::chain(this.chain.clone());
-        let future = this.future.as_mut().as_pin_mut().expect("polled again after it was ready");
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let _enter = Enter::chain(self.chain.clone());
+        let future = self.future.as_mut().as_pin_mut().expect("polled again after it was ready");
         let polled = future.poll(cx);
         if polled.is_ready() {
-            this.future.set(None);
+            self.future.set(None);
         }
         polled
+    }
+}
+
+impl<F> Drop for Inside<'_, F> {
+    fn drop(&mut self) {
+        if self.future.is_some() {
+            let _enter = Enter::chain(self.chain.take());
+            self.future.set(None);
+        }
     }
 }
 
@@ -202,7 +208,8 @@ impl<F: Future> Future for Inside<F> {
 /// # }
 /// ```
 pub fn scope<F: Future>(future: F) -> impl Future<Output = F::Output> {
-    inside(current(), future)
+    let chain = current();
+    async move { inside(chain, pin!(Some(future))).await }
 }
 
 /// Makes a closure that runs in another thread part of the call that makes it. See [`scope`].

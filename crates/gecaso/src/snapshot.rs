@@ -26,6 +26,11 @@ impl<T> Snapshot<T> {
         Snapshot { seen, found: None }
     }
 
+    /// Whether nothing was seen.
+    pub(crate) fn is_vacant(&self) -> bool {
+        self.seen.is_empty()
+    }
+
     /// Compares, outside of every lock.
     pub(crate) fn resolve(mut self, matches: impl Fn(&T) -> bool) -> Self {
         self.found = self.seen.iter().position(|one| matches(one));

@@ -49,6 +49,9 @@ pub struct ManualClock {
 #[derive(Default)]
 struct Manual {
     now: AtomicU64,
+    /// How often the clock was read: for tests of what reads none.
+    #[cfg(test)]
+    reads: AtomicU64,
     alarms: Alarms,
 }
 
@@ -56,6 +59,12 @@ impl ManualClock {
     /// A new clock. Its clones are the same clock.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// How often storages on this clock have read it.
+    #[cfg(test)]
+    pub(crate) fn reads(&self) -> u64 {
+        self.state.reads.load(SeqCst)
     }
 
     /// Alarms that are set.
@@ -95,7 +104,11 @@ impl Clock {
     pub(crate) fn now(&self) -> Nanos {
         match self {
             Clock::System => system_now(),
-            Clock::Manual(clock) => clock.state.now.load(SeqCst),
+            Clock::Manual(clock) => {
+                #[cfg(test)]
+                clock.state.reads.fetch_add(1, SeqCst);
+                clock.state.now.load(SeqCst)
+            }
         }
     }
 
