@@ -1,0 +1,414 @@
+//! From a plan to tokens: the function, and beside a free function its handle.
+//!
+//! Called by `lib`. Names of our own are hygienic (`mixed_site`) where they are variables and begin
+//! with `__gecaso` where they are items; std is named by absolute paths. Must not check anything:
+//! that is for `valid`.
+
+use crate::ast::{Item, Written};
+use crate::attr::{HandleName, Words};
+use crate::handle::Handle;
+use crate::valid::{self, Argument, Flow, Plan, complaint, parameters};
+use crate::{fallback, manifest, parts, types};
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Attribute, FnArg, Pat, PatIdent, PatType, ReturnType, Signature, parse_quote};
+
+/// The whole of the macro.
+pub(crate) fn cached(words: TokenStream, tokens: TokenStream) -> TokenStream {
+    let wrong = |error: syn::Error| {
+        let error = error.into_compile_error();
+        quote!(#error #tokens)
+    };
+    match syn::parse2::<Written>(tokens.clone()) {
+        Err(error) => wrong(error),
+        Ok(Written::Declaration(span)) => wrong(complaint(
+            span,
+            "a declaration has no body whose result could be cached",
+            "put `#[cached]` on the function in each `impl`, or give it a body here",
+        )),
+        Ok(Written::Other(keyword, span)) => {
+            let way_out = match keyword.as_str() {
+                "impl" | "trait" | "mod" => "put it on the functions inside",
+                _ => "put it on the function whose results are to be cached",
+            };
+            wrong(complaint(
+                span,
+                &format!("`#[cached]` belongs on a function, not on a `{keyword}`"),
+                way_out,
+            ))
+        }
+        Ok(Written::Function(item)) => by_configuration(&words, *item),
+    }
+}
+
+/// A `cfg` on an argument is decided after us, so each outcome gets a function of its own.
+fn by_configuration(words: &TokenStream, item: Item) -> TokenStream {
+    let variants = variants(item, Vec::new());
+    let expanded = variants.into_iter().map(|(item, gone)| {
+        let words = syn::parse2::<Words>(words.clone()).map(|mut words| {
+            if let Some((_, names)) = &mut words.skip {
+                names.retain(|name| !gone.contains(name));
+                if names.is_empty() {
+                    words.skip = None;
+                }
+            }
+            words
+        });
+        one(item, words)
+    });
+    quote!(#(#expanded)*)
+}
+
+fn attrs_of(input: &FnArg) -> &[Attribute] {
+    match input {
+        FnArg::Receiver(receiver) => &receiver.attrs,
+        FnArg::Typed(typed) => &typed.attrs,
+    }
+}
+
+/// The function with its first conditional argument and without it, and so on for the others; each
+/// with the names of the arguments that are gone.
+fn variants(item: Item, gone: Vec<Ident>) -> Vec<(Item, Vec<Ident>)> {
+    let is_cfg = |attr: &Attribute| attr.path().is_ident("cfg");
+    let conditional = item.sig.inputs.iter().enumerate().find_map(|(at, input)| {
+        let position = attrs_of(input).iter().position(is_cfg)?;
+        Some((at, position, attrs_of(input)[position].parse_args::<TokenStream>().ok()?))
+    });
+    let Some((at, position, condition)) = conditional else { return vec![(item, gone)] };
+    let (mut with, mut without, mut gone_without) = (item.clone(), item, gone.clone());
+    match &mut with.sig.inputs[at] {
+        FnArg::Receiver(receiver) => drop(receiver.attrs.remove(position)),
+        FnArg::Typed(typed) => drop(typed.attrs.remove(position)),
+    }
+    with.attrs.insert(0, parse_quote!(#[cfg(#condition)]));
+    without.attrs.insert(0, parse_quote!(#[cfg(not(#condition))]));
+    if let FnArg::Typed(PatType { pat, .. }) = &without.sig.inputs[at]
+        && let Pat::Ident(PatIdent { ident, .. }) = &**pat
+    {
+        gone_without.push(ident.clone());
+    }
+    let inputs = without.sig.inputs.into_iter().enumerate();
+    without.sig.inputs = inputs.filter(|(index, _)| *index != at).map(|(_, input)| input).collect();
+    let mut all = variants(with, gone);
+    all.extend(variants(without, gone_without));
+    all
+}
+
+fn one(item: Item, words: syn::Result<Words>) -> TokenStream {
+    let mut words = match words {
+        Ok(words) => words,
+        Err(error) => Words { errors: vec![error], ..Words::default() },
+    };
+    let krate = match &words.krate {
+        Some(path) => path.to_token_stream(),
+        None => manifest::krate(),
+    };
+    let mut errors = std::mem::take(&mut words.errors);
+    match valid::plan(&item, &words) {
+        Ok(plan) if errors.is_empty() => {
+            let private = quote!(#krate::__private);
+            let expansion = Expansion { item: &item, words: &words, plan: &plan, krate, private };
+            if plan.is_method { expansion.method() } else { Handle(expansion).expand() }
+        }
+        plan => {
+            errors.extend(plan.err().unwrap_or_default());
+            fallback::expand(&item, &words, &krate, &errors)
+        }
+    }
+}
+
+/// What every part of an expansion can see.
+pub(crate) struct Expansion<'a> {
+    pub(crate) item: &'a Item,
+    pub(crate) words: &'a Words,
+    pub(crate) plan: &'a Plan,
+    pub(crate) krate: TokenStream,
+    pub(crate) private: TokenStream,
+}
+
+/// A variable of ours: no name of the user's is the same.
+pub(crate) fn local(name: &str) -> Ident {
+    Ident::new(name, Span::mixed_site())
+}
+
+impl Expansion<'_> {
+    /// The attributes that must hold wherever the item's parts go.
+    pub(crate) fn cfgs(&self) -> Vec<&Attribute> {
+        self.item.attrs.iter().filter(|attr| attr.path().is_ident("cfg")).collect()
+    }
+
+    /// The function's signature, patterns replaced by names.
+    pub(crate) fn outer(&self) -> Signature {
+        let mut sig = self.item.sig.clone();
+        for (input, argument) in sig.inputs.iter_mut().zip(&self.plan.arguments) {
+            if let FnArg::Typed(typed) = input {
+                let name = &argument.name;
+                *typed.pat = parse_quote!(#name);
+            }
+        }
+        sig
+    }
+
+    /// The marker of the return type.
+    pub(crate) fn token(&self) -> TokenStream {
+        let (private, returns) = (&self.private, &self.plan.returns);
+        let ask = match self.words.whole() {
+            true => quote!(gecaso_whole),
+            false => quote!(gecaso_token),
+        };
+        quote! {{
+            #[allow(unused_imports)]
+            use #private::probe::{Partial as _, Plain as _, ResultShared as _, Vain as _};
+            (&&&&#private::probe::Probe::<#returns>::NEW).#ask()
+        }}
+    }
+
+    /// Statements that ask for whatever a key or a result must be, once: the rest of the expansion
+    /// makes do with anything, so that there is one error for each mistake.
+    pub(crate) fn checks(&self) -> TokenStream {
+        let (private, returns) = (&self.private, &self.plan.returns);
+        let imports = parts::imports(private);
+        let bindings = parts::bindings(&self.plan.parts, private);
+        let (checks, opened) = (parts::checks(&self.plan.parts), &self.plan.opened);
+        let site = Span::mixed_site().located_at(returns.span());
+        let stored = match self.words.whole() {
+            true => quote_spanned!(site=> ::core::marker::PhantomData::<#returns>),
+            false => quote_spanned! {site=>
+                (&&#private::probe::Probe::<#returns>::NEW).gecaso_stored()
+            },
+        };
+        quote_spanned! {site=>
+            #imports
+            #[allow(unused_imports)]
+            use #private::probe::{StoredAsAWhole as _, StoredPartially as _};
+            #private::probe::is_value(#stored);
+            #opened
+            #bindings
+            #checks
+        }
+    }
+
+    /// The predicate, as an `fn` pointer.
+    pub(crate) fn keep(&self) -> TokenStream {
+        match &self.words.cache_if {
+            Some(expr) => expr.to_token_stream(),
+            None => {
+                let private = &self.private;
+                quote!(#private::always)
+            }
+        }
+    }
+
+    /// The `Words` of the run time.
+    fn run_time_words(&self) -> TokenStream {
+        let Self { words, private, krate, .. } = self;
+        let storage = match &words.storage {
+            Some(storage) => storage.to_token_stream(),
+            None => quote!(<#krate::MemoryStorage as ::core::default::Default>::default()),
+        };
+        let name = match &words.name {
+            Some(name) => name.to_token_stream(),
+            None => {
+                let name = self.item.sig.ident.to_string();
+                quote!(::core::concat!(::core::module_path!(), "::", #name))
+            }
+        };
+        let version = words.version.unwrap_or(0);
+        let length = |length: &Option<crate::duration::Length>| match length {
+            Some(length) => {
+                let closure = length.closure(private);
+                quote!(::core::option::Option::Some(#closure))
+            }
+            None => quote!(::core::option::Option::None),
+        };
+        let (ttl, max_wait) = (length(&words.ttl), length(&words.max_wait));
+        quote! {
+            #private::Words {
+                storage: || #storage,
+                name: #name,
+                version: #version,
+                ttl: #ttl,
+                max_wait: #max_wait,
+            }
+        }
+    }
+
+    /// `let` statements for the instantiation's query; the query itself is `#view`.
+    pub(crate) fn view(&self, view: &Ident) -> TokenStream {
+        let bindings = parts::bindings(&self.plan.parts, &self.private);
+        let list = parts::list(&self.plan.parts, &self.private);
+        let (opened, imports) = (&self.plan.opened, parts::imports(&self.private));
+        quote!(#imports #opened #bindings let #view = #list;)
+    }
+
+    /// The cache of this instantiation, opened if need be; `itself` names the function as a value.
+    pub(crate) fn cache(&self, instance: &TokenStream, itself: Option<TokenStream>) -> TokenStream {
+        let words = self.run_time_words();
+        let (view, token, keep) = (local("view"), local("token"), local("keep"));
+        let opened = match itself {
+            Some(itself) => self.registration(&itself, &token, &keep),
+            None => quote!(|_| ()),
+        };
+        let storage = self.words.storage.as_ref();
+        let span = storage.map_or_else(Span::mixed_site, |storage| storage.span());
+        let site = Span::mixed_site().located_at(span);
+        let get = quote_spanned!(site=> __GECASO_SLOTS.get);
+        quote!(#get(#instance, &#view, #token, || #words, #opened))
+    }
+
+    /// Tells `gecaso::handle` how a key comes from the arguments.
+    fn registration(&self, itself: &TokenStream, token: &Ident, keep: &Ident) -> TokenStream {
+        let private = &self.private;
+        let (view, key, cache) = (local("view"), local("key"), local("cache"));
+        let receiver = local("receiver");
+        let names = self.plan.arguments.iter().map(|argument| match argument.name == "self" {
+            true => receiver.clone(),
+            false => argument.name.clone(),
+        });
+        let types = self.plan.arguments.iter().map(|argument| &argument.ty);
+        let out = match (self.plan.flow, &self.item.sig.output) {
+            (Flow::Sync, ReturnType::Type(_, ty)) => ty.to_token_stream(),
+            _ => quote!(_),
+        };
+        let bindings = types::without_self(self.view(&view), &receiver);
+        quote! {
+            |#cache| {
+                #[allow(unused_variables, unused_mut)]
+                let #key = |(#(#names,)*): (#(#types,)*)| {
+                    #bindings
+                    #private::method::keyed(&#view)
+                };
+                // SAFETY: the closure views its arguments with the very tokens that view them in
+                // the function's body, where their lifetimes are the callers' choice.
+                unsafe {
+                    #private::method::register(
+                        #itself,
+                        ::core::marker::PhantomData::<fn() -> #out>,
+                        #key,
+                        #cache,
+                        #keep,
+                        #token,
+                    )
+                }
+            }
+        }
+    }
+
+    /// Whether the function can be named as a value, with its parameters and nothing else.
+    pub(crate) fn can_be_named(&self) -> bool {
+        let named = !matches!(self.words.handle, Some(HandleName::None) if self.plan.is_method);
+        named
+            && self.plan.arguments.len() <= 8
+            && self.plan.arguments.iter().all(|argument| types::opaque(&argument.ty).is_none())
+    }
+
+    /// `::<T, N>`, if there are any.
+    pub(crate) fn turbofish(&self) -> TokenStream {
+        let parameters = parameters(self.item);
+        if parameters.is_empty() { TokenStream::new() } else { quote!(::<#(#parameters),*>) }
+    }
+
+    /// The path of a call: look, and on a miss run `body` (a closure, or a future).
+    pub(crate) fn path(
+        &self,
+        cache: &TokenStream,
+        body: &TokenStream,
+        refresh: bool,
+    ) -> TokenStream {
+        let (private, krate) = (&self.private, &self.krate);
+        let (view, token, keep) = (local("view"), local("token"), local("keep"));
+        let (this, missed, found) = (local("this"), local("missed"), local("found"));
+        let (type_token, predicate, bindings) = (self.token(), self.keep(), self.view(&view));
+        let look = match refresh {
+            true => quote!(#krate::Cache::missed(#this, &#view)),
+            false => quote! {
+                match #private::find(#this, &#view, #token) {
+                    ::core::result::Result::Ok(#found) => return #found,
+                    ::core::result::Result::Err(#missed) => #missed,
+                }
+            },
+        };
+        let (load, wait) = match (self.plan.flow, refresh) {
+            (Flow::Sync, false) => (quote!(load), None),
+            (Flow::Sync, true) => (quote!(reload), None),
+            (_, false) => (quote!(load_async), Some(quote!(.await))),
+            (_, true) => (quote!(reload_async), Some(quote!(.await))),
+        };
+        quote! {
+            let #token = #type_token;
+            let #keep = #private::keep(#token, #predicate);
+            let (#this, #missed) = {
+                #bindings
+                let #this = #cache;
+                let #missed = #look;
+                (#this, #missed)
+            };
+            #private::#load(#this, #missed, #keep, #body, #token) #wait
+        }
+    }
+
+    /// A method: everything inside of its body, since nothing can be put beside it.
+    fn method(&self) -> TokenStream {
+        let (private, item, plan) = (&self.private, self.item, self.plan);
+        let items = parts::items(&plan.parts, &plan.owners, private);
+        let instance = quote!(#private::slot::instance_of(&|| ()));
+        let itself = self.can_be_named().then(|| {
+            let mut name = item.sig.ident.clone();
+            name.set_span(Span::mixed_site().located_at(name.span()));
+            let turbofish = self.turbofish();
+            quote!(Self::#name #turbofish)
+        });
+        let cache = self.cache(&instance, itself);
+        let (returns, content) = (&plan.returns, item.body.stream());
+        let taken_apart = plan.arguments.iter().filter_map(|Argument { name, pattern, .. }| {
+            pattern.as_ref().map(|pattern| quote!(let #pattern = #name;))
+        });
+        let result = local("result");
+        let output = match &item.sig.output {
+            ReturnType::Type(_, ty) => ty.to_token_stream(),
+            ReturnType::Default => quote!(()),
+        };
+        let body = match plan.flow {
+            Flow::Sync => quote!(move || -> #returns { #(#taken_apart)* #content }),
+            // The first statement tells the block's type, for `?` and `return` in the body.
+            Flow::Async => quote! {
+                async move {
+                    if let ::core::option::Option::Some(#result) =
+                        ::core::option::Option::None::<#returns>
+                    {
+                        return #result;
+                    }
+                    #(#taken_apart)*
+                    #[allow(unreachable_code, clippy::let_unit_value)]
+                    let #result: #returns = { #content };
+                    #[allow(unreachable_code)]
+                    #result
+                }
+            },
+            Flow::Boxed => quote! {
+                async move { (move || -> #output { #(#taken_apart)* #content })().await }
+            },
+        };
+        let (checks, path) = (self.checks(), self.path(&cache, &body, false));
+        let path = quote! {
+            // Never called: it only has to compile.
+            #[allow(clippy::all, clippy::pedantic)]
+            { let _ = || { #checks }; }
+            #path
+        };
+        let path = match plan.flow {
+            Flow::Boxed => quote!(::std::boxed::Box::pin(async move { #path })),
+            _ => path,
+        };
+        let (attrs, vis, sig) = (&item.attrs, &item.vis, self.outer());
+        quote! {
+            #(#attrs)*
+            #vis #sig {
+                #items
+                static __GECASO_SLOTS: #private::slot::Slots = #private::slot::Slots::new();
+                #path
+            }
+        }
+    }
+}

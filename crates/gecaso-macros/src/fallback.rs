@@ -1,0 +1,80 @@
+//! What is left of a function that broke a rule: itself, and a handle of the right shape, so that
+//! its uses give no errors of their own.
+//!
+//! Called by `expand`. Nothing here ever runs: the errors stand beside it.
+
+use crate::ast::Item;
+use crate::attr::Words;
+use crate::handle;
+use crate::types;
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::{Attribute, FnArg, ReturnType};
+
+pub(crate) fn expand(
+    item: &Item,
+    words: &Words,
+    krate: &TokenStream,
+    errors: &[syn::Error],
+) -> TokenStream {
+    let errors = errors.iter().map(syn::Error::to_compile_error);
+    let is_method =
+        item.sig.receiver().is_some() || words.in_impl || types::mentions(quote!(#item), "Self");
+    let handle = (!is_method).then(|| stub(item, words, krate));
+    quote!(#(#errors)* #item #handle)
+}
+
+fn stub(item: &Item, words: &Words, krate: &TokenStream) -> TokenStream {
+    let (name, visible) = handle::name(&item.sig.ident, words.handle.as_ref());
+    let cfgs: Vec<&Attribute> =
+        item.attrs.iter().filter(|attr| attr.path().is_ident("cfg")).collect();
+    let declaration = handle::declaration(&name, visible, &item.sig.ident, &item.vis, &cfgs);
+    let (vis, sig) = (&item.vis, &item.sig);
+    let (params, clause) = (&sig.generics.params, &sig.generics.where_clause);
+    let typed = || {
+        sig.inputs.iter().filter_map(|input| match input {
+            FnArg::Typed(typed) => Some(typed),
+            FnArg::Receiver(_) => None,
+        })
+    };
+    let all: Vec<_> = typed().map(|typed| &typed.ty).collect();
+    let in_key: Vec<_> = typed()
+        .filter(|typed| !words.skips(&quote!(#typed).to_string().replace("mut ", "")))
+        .filter(|typed| match &*typed.pat {
+            syn::Pat::Ident(pat) => !words.skips(&pat.ident.to_string()),
+            _ => true,
+        })
+        .map(|typed| &typed.ty)
+        .collect();
+    let asyncness = &sig.asyncness;
+    // An opaque or an elided type cannot be promised by a body that never returns.
+    let with_result = match &sig.output {
+        ReturnType::Type(_, ty) if types::opaque(ty).is_none() && types::borrow(ty).is_none() => {
+            quote! {
+                #vis #asyncness fn refresh<#params>(#(_: #all),*) -> #ty #clause { loop {} }
+                #vis #asyncness fn uncached<#params>(#(_: #all),*) -> #ty #clause { loop {} }
+                #vis fn peek<#params>(#(_: #in_key),*) -> ::core::option::Option<#ty> #clause {
+                    loop {}
+                }
+                #vis fn insert<#params>(#(_: #in_key,)* _: #ty) -> #krate::Receipt #clause {
+                    loop {}
+                }
+            }
+        }
+        _ => TokenStream::new(),
+    };
+    quote! {
+        #declaration
+        #(#cfgs)*
+        #[allow(non_local_definitions)]
+        const _: () = {
+            #[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)]
+            impl #name {
+                #vis fn invalidate<#params>(#(_: #in_key),*) -> #krate::Receipt #clause { loop {} }
+                #vis fn clear() -> #krate::Receipt { loop {} }
+                #vis fn stats() -> #krate::Stats { loop {} }
+                #with_result
+            }
+        };
+    }
+}

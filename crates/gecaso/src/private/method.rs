@@ -1,0 +1,338 @@
+//! The registry behind [`handle`](crate::handle): caches of methods, found by the method itself.
+//!
+//! An attribute inside an `impl` can add no items, so a method has no handle of its own name. At
+//! its first call a method tells the registry how a key comes from its arguments. Called by
+//! generated code and by users through `handle`; never on a hit. Must not know any storage.
+
+#![allow(unsafe_code)] // `register` is unsafe to call; what makes it so is in `erased`.
+
+use std::any::TypeId;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::marker::PhantomData;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::arg::Parts;
+use super::erased::{Given, KeyFn, Place, give};
+use super::probe::Token;
+use crate::key::{NearKey, Query};
+use crate::outcome::{Outcome, Value};
+use crate::{Cache, Error, Receipt, Stats};
+
+/// What can be asked of a registered method.
+trait Registered: Send + Sync {
+    fn invalidate(&self, args: Given<'_>) -> Option<Receipt>;
+    /// The return type, by the id of the type and by its name.
+    fn returns(&self) -> (TypeId, &'static str);
+    fn peek(&self, args: Given<'_>, into: Place<'_>);
+    fn insert(&self, args: Given<'_>, value: Place<'_>) -> Option<Receipt>;
+    fn clear(&self) -> Receipt;
+    fn stats(&self) -> Stats;
+}
+
+/// The methods called so far, by the `TypeId` of their fn item. More than one under one id (an
+/// inherent method that hides a trait's) share what is asked of it.
+static METHODS: RwLock<BTreeMap<TypeId, Vec<Arc<dyn Registered>>>> = RwLock::new(BTreeMap::new());
+
+/// Takes a returned value out of its place: `None` if it is of another type, `Some(None)` if it is
+/// not to be stored.
+type Take<V> = fn(Place<'_>, fn(&V) -> bool) -> Option<Option<V>>;
+
+/// One method. Only types without lifetimes are stored: the return type is known to the two
+/// functions alone.
+struct Entry<K: NearKey, V: Value> {
+    cache: &'static Cache<K, V>,
+    key: KeyFn<Keyed<K>>,
+    /// Puts a value into the place of an `Option<R>`, as the method would have returned it.
+    give_back: fn(V, Place<'_>),
+    /// Takes what the method would have returned; `None`: it is of another type.
+    take: Take<V>,
+    keep: fn(&V) -> bool,
+    returns: (TypeId, &'static str),
+}
+
+/// A key from the registry, with what its own query says of [`Query::is_plain`]: all queries of a
+/// cache must agree on that.
+pub struct Keyed<K> {
+    key: K,
+    is_plain: bool,
+}
+
+impl<K> fmt::Debug for Keyed<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keyed")
+    }
+}
+
+impl<K: NearKey + Hash> Keyed<K> {
+    fn peek<V: Value>(&self, cache: &Cache<K, V>) -> Option<V> {
+        match self.is_plain {
+            true => cache.peek_query(&Whole::<_, true>(&self.key)),
+            false => cache.peek_query(&Whole::<_, false>(&self.key)),
+        }
+    }
+
+    fn put<V: Value>(&self, cache: &Cache<K, V>, value: Option<V>) -> Receipt {
+        match (self.is_plain, value) {
+            (true, Some(value)) => cache.insert_query(&Whole::<_, true>(&self.key), value),
+            (true, None) => cache.invalidate_query(&Whole::<_, true>(&self.key)),
+            (false, Some(value)) => cache.insert_query(&Whole::<_, false>(&self.key), value),
+            (false, None) => cache.invalidate_query(&Whole::<_, false>(&self.key)),
+        }
+    }
+}
+
+/// A key as a query: a handle has no views, only what the method's own expansion made of them.
+struct Whole<'a, K, const PLAIN: bool>(&'a K);
+
+impl<K: NearKey + Hash, const PLAIN: bool> Query<K> for Whole<'_, K, PLAIN> {
+    fn hash_into<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+    fn matches(&self, key: &K) -> bool {
+        self.0 == key
+    }
+    fn to_key(&self) -> K {
+        self.0.clone()
+    }
+    fn is_plain() -> bool {
+        PLAIN
+    }
+}
+
+impl<K: NearKey + Hash, V: Value> Registered for Entry<K, V> {
+    fn invalidate(&self, args: Given<'_>) -> Option<Receipt> {
+        let key = self.key.call(args)?;
+        Some(key.put(self.cache, None))
+    }
+
+    fn returns(&self) -> (TypeId, &'static str) {
+        self.returns
+    }
+
+    fn peek(&self, args: Given<'_>, into: Place<'_>) {
+        if let Some(value) = self.key.call(args).and_then(|key| key.peek(self.cache)) {
+            (self.give_back)(value, into);
+        }
+    }
+
+    fn insert(&self, args: Given<'_>, value: Place<'_>) -> Option<Receipt> {
+        let value = (self.take)(value, self.keep)?;
+        let key = self.key.call(args)?;
+        Some(key.put(self.cache, value))
+    }
+
+    fn clear(&self) -> Receipt {
+        self.cache.clear()
+    }
+
+    fn stats(&self) -> Stats {
+        self.cache.stats()
+    }
+}
+
+fn give_back<O: Outcome<M>, M>(value: O::Value, into: Place<'_>) {
+    // SAFETY: `from_value` makes the `O` of a value without lifetimes, so that any `O` will do.
+    if let Some(place) = unsafe { into.of::<O>() } {
+        *place = Some(O::from_value(value));
+    }
+}
+
+fn take<O: Outcome<M>, M>(
+    from: Place<'_>,
+    keep: fn(&O::Value) -> bool,
+) -> Option<Option<O::Value>> {
+    // SAFETY: what is kept of the `O` is a value without lifetimes; the rest is dropped here.
+    let returned = unsafe { from.of::<O>() }?.take()?;
+    Some(super::storable(returned, keep))
+}
+
+/// Makes a function known to `handle`, at its first call.
+///
+/// # Safety
+///
+/// `key` must accept `Args` whatever its lifetimes are. The expansion builds it from the very
+/// tokens that view the arguments in the function's body, where lifetimes are the caller's choice.
+pub unsafe fn register<F, Args, Out, K, O, M>(
+    _: F,
+    _: PhantomData<fn() -> Out>,
+    key: impl Fn(Args) -> Keyed<K> + Copy,
+    cache: &'static Cache<K, O::Value>,
+    keep: fn(&O::Value) -> bool,
+    _: Token<O, M>,
+) where
+    // Tells an `impl Trait<A>` from an `impl Trait<B>`: the name of a method alone does not.
+    F: Function<Args, Out>,
+    K: NearKey + Hash,
+    O: Outcome<M>,
+{
+    let entry = Entry {
+        cache,
+        // SAFETY: the caller's promise.
+        key: unsafe { KeyFn::new(key) },
+        give_back: give_back::<O, M>,
+        take: take::<O, M>,
+        keep,
+        returns: (typeid::of::<O>(), std::any::type_name::<O>()),
+    };
+    let mut methods = METHODS.write().unwrap_or_else(PoisonError::into_inner);
+    methods.entry(typeid::of::<F>()).or_default().push(Arc::new(entry));
+}
+
+/// The key of a query; its type is the query's.
+pub fn key_of<Q: Parts>(query: &Q) -> Q::Key {
+    query.to_key()
+}
+
+/// The key of a query, for the registry.
+pub fn keyed<Q: Parts>(query: &Q) -> Keyed<Q::Key> {
+    Keyed { key: query.to_key(), is_plain: Q::is_plain() }
+}
+
+/// A function that takes the arguments `Args`, a tuple.
+pub trait Function<Args, Out> {}
+
+/// The handle of a method decorated with `#[cached]`, made by [`handle`](crate::handle).
+///
+/// Its functions take the method's own arguments, the receiver first.
+pub struct Handle<F, Args, Out>(PhantomData<fn(F, Args) -> Out>);
+
+impl<F, Args, Out> fmt::Debug for Handle<F, Args, Out> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Handle({})", std::any::type_name::<F>())
+    }
+}
+
+/// The handle of a method decorated with `#[cached]`, found by the method itself.
+///
+/// Until the method was called once nothing is cached: there is nothing to remove and nothing to
+/// see, and `insert` says so in its receipt. A function without the attribute looks the same.
+///
+/// ```
+/// # use gecaso::cached;
+/// #[derive(Clone, PartialEq, Eq, Hash)]
+/// struct Report { id: u32 }
+///
+/// impl Report {
+///     #[cached]
+///     fn render(&self, width: u32) -> String { format!("{:>1$}", self.id, width as usize) }
+/// }
+///
+/// let report = Report { id: 7 };
+/// report.render(3);
+/// assert_eq!(gecaso::handle(Report::render).peek(&report, 3), Some("  7".to_string()));
+/// gecaso::handle(Report::render).invalidate(&report, 3);
+/// assert_eq!(gecaso::handle(Report::render).peek::<String>(&report, 3), None);
+/// ```
+pub fn handle<F: Function<Args, Out>, Args, Out>(_: F) -> Handle<F, Args, Out> {
+    Handle(PhantomData)
+}
+
+impl<F, Args, Out> Handle<F, Args, Out> {
+    fn entries() -> Vec<Arc<dyn Registered>> {
+        let methods = METHODS.read().unwrap_or_else(PoisonError::into_inner);
+        methods.get(&typeid::of::<F>()).cloned().unwrap_or_default()
+    }
+
+    /// Removes every entry of this method (for a generic one: of this instantiation).
+    pub fn clear(&self) -> Receipt {
+        Self::entries().iter().fold(Receipt::ready(), |first, entry| {
+            let next = entry.clear();
+            if first.clone().wait().is_ok() { next } else { first }
+        })
+    }
+
+    /// How the method's cache has done.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        Self::entries().iter().fold(Stats::default(), |sum, entry| sum + entry.stats())
+    }
+
+    fn invalidate_args(&self, args: Args) -> Receipt {
+        match &*Self::entries() {
+            [] => Receipt::ready(),
+            [entry] => give(args, |args| entry.invalidate(args)).unwrap_or_else(|| self.clear()),
+            // Two methods of one name: arguments can be moved into one key only. Rather too much.
+            _ => self.clear(),
+        }
+    }
+
+    fn peek_args<R>(&self, args: Args) -> Option<R> {
+        let mut value = None;
+        if let [entry] = &*Self::entries() {
+            let (id, returns) = entry.returns();
+            assert!(
+                id == typeid::of::<R>(),
+                "`{}` returns `{returns}`, and was peeked at for a `{}`",
+                std::any::type_name::<F>(),
+                std::any::type_name::<R>()
+            );
+            give(args, |args| entry.peek(args, Place::new(&mut value)));
+        }
+        value
+    }
+
+    fn insert_args<R>(&self, args: Args, value: R) -> Receipt {
+        let name = std::any::type_name::<F>();
+        match &*Self::entries() {
+            [] => Receipt::failed(Error::new(format!(
+                "`{name}` has no cache yet: call it once before the first `insert`"
+            ))),
+            [entry] => {
+                let mut value = Some(value);
+                let done = give(args, |args| entry.insert(args, Place::new(&mut value)));
+                done.unwrap_or_else(|| {
+                    Receipt::failed(Error::new(format!(
+                        "`{name}` returns `{}`, and not a `{}`: nothing was inserted",
+                        entry.returns().1,
+                        std::any::type_name::<R>()
+                    )))
+                })
+            }
+            _ => Receipt::failed(Error::new(format!(
+                "`{name}` stands for more than one cached method: nothing was inserted"
+            ))),
+        }
+    }
+}
+
+macro_rules! arity {
+    ($($arg:ident $Arg:ident)*) => {
+        impl<F: Fn($($Arg),*) -> Out, $($Arg,)* Out> Function<($($Arg,)*), Out> for F {}
+
+        #[allow(clippy::too_many_arguments)]
+        impl<F, $($Arg,)* Out> Handle<F, ($($Arg,)*), Out> {
+            /// Removes the entry of these arguments.
+            pub fn invalidate(&self, $($arg: $Arg),*) -> Receipt {
+                self.invalidate_args(($($arg,)*))
+            }
+
+            /// What a call with these arguments would find, neither counted nor refreshed. `R` is
+            /// what the method returns (an async one: what it resolves to).
+            ///
+            /// # Panics
+            ///
+            /// If `R` is another type than the method's.
+            #[must_use]
+            pub fn peek<R>(&self, $($arg: $Arg),*) -> Option<R> {
+                self.peek_args(($($arg,)*))
+            }
+
+            /// Stores `value` as if a call had returned it: what would not be stored removes the
+            /// entry instead.
+            pub fn insert<R>(&self, $($arg: $Arg,)* value: R) -> Receipt {
+                self.insert_args(($($arg,)*), value)
+            }
+        }
+    };
+}
+arity!();
+arity!(a A);
+arity!(a A b B);
+arity!(a A b B c C);
+arity!(a A b B c C d D);
+arity!(a A b B c C d D e E);
+arity!(a A b B c C d D e E g G);
+arity!(a A b B c C d D e E g G h H);
+arity!(a A b B c C d D e E g G h H i I);

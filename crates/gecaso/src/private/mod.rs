@@ -1,0 +1,206 @@
+//! What the expansion of `#[cached]` may name: slots, argument views, return type markers and the
+//! registry behind [`handle`](crate::handle).
+//!
+//! Called by generated code only; no promise is made about anything in here. Must not know any
+//! storage or policy: it speaks to `Cache`, `Query` and `Outcome`.
+
+pub mod arg;
+pub mod bits;
+pub mod erased;
+pub mod method;
+pub mod probe;
+pub mod slot;
+
+pub use crate::outcome::Outcome;
+pub use std::time::Duration;
+
+use std::pin::Pin;
+
+use crate::cache::{Cache, Settings};
+use crate::call::Missed;
+use crate::key::NearKey;
+use crate::outcome::Value;
+use crate::receipt::Receipt;
+use crate::storage::IntoTier;
+
+/// The value `returned` would have left behind, or `None` if nothing would have been stored.
+#[inline]
+fn storable<O, M>(returned: O, keep: fn(&O::Value) -> bool) -> Option<O::Value>
+where
+    O: Outcome<M>,
+{
+    returned.split().ok().filter(keep)
+}
+
+/// What `insert` of a handle does: stores what a call would have stored, or removes the entry.
+pub fn insert<Q, K, O, M>(
+    cache: &Cache<K, O::Value>,
+    query: &Q,
+    returned: O,
+    keep: fn(&O::Value) -> bool,
+    _: probe::Token<O, M>,
+) -> Receipt
+where
+    Q: crate::key::Query<K>,
+    K: NearKey,
+    O: Outcome<M>,
+{
+    match storable(returned, keep) {
+        Some(value) => cache.insert_query(query, value),
+        None => cache.invalidate_query(query),
+    }
+}
+
+/// What `invalidate` of a handle does; a cache that was never opened has nothing to remove.
+pub fn invalidate<Q, K, V>(cache: Option<&Cache<K, V>>, query: &Q) -> Receipt
+where
+    Q: crate::key::Query<K>,
+    K: NearKey,
+    V: Value,
+{
+    cache.map_or_else(Receipt::ready, |cache| cache.invalidate_query(query))
+}
+
+/// What `peek` of a handle does: the entry as the function would have returned it.
+pub fn peek<Q, K, O, M>(
+    cache: Option<&Cache<K, O::Value>>,
+    query: &Q,
+    _: probe::Token<O, M>,
+) -> Option<O>
+where
+    Q: crate::key::Query<K>,
+    K: NearKey,
+    O: Outcome<M>,
+{
+    cache?.peek_query(query).map(O::from_value)
+}
+
+/// The hit path: what a hit returns, or the owned key of a miss.
+#[inline]
+pub fn find<Q, K, O, M>(
+    cache: &Cache<K, O::Value>,
+    query: &Q,
+    _: probe::Token<O, M>,
+) -> Result<O, Missed<K>>
+where
+    Q: crate::key::Query<K>,
+    K: NearKey,
+    O: Outcome<M>,
+{
+    cache.find(query).map(O::from_value)
+}
+
+/// Runs the body of a miss; the token says which of a type's outcomes is meant.
+#[inline]
+pub fn load<K, O, M>(
+    cache: &Cache<K, O::Value>,
+    missed: Missed<K>,
+    keep: fn(&O::Value) -> bool,
+    body: impl FnOnce() -> O,
+    _: probe::Token<O, M>,
+) -> O
+where
+    K: NearKey,
+    O: Outcome<M>,
+{
+    cache.load(missed, keep, body)
+}
+
+/// The twin of [`load`] for a future.
+///
+/// Boxed, so that the future of a cached function stays small (56 bytes and its arguments, not
+/// 920): every caller's own future contains it, while a flight is needed on a miss alone.
+pub fn load_async<K, O, M, F>(
+    cache: &Cache<K, O::Value>,
+    missed: Missed<K>,
+    keep: fn(&O::Value) -> bool,
+    body: F,
+    _: probe::Token<O, M>,
+) -> Pin<Box<impl Future<Output = O>>>
+where
+    K: NearKey,
+    O: Outcome<M>,
+    F: Future<Output = O>,
+{
+    Box::pin(cache.load_async(missed, keep, body))
+}
+
+/// Runs the body now and replaces the entry.
+pub fn reload<K, O, M>(
+    cache: &Cache<K, O::Value>,
+    missed: Missed<K>,
+    keep: fn(&O::Value) -> bool,
+    body: impl FnOnce() -> O,
+    _: probe::Token<O, M>,
+) -> O
+where
+    K: NearKey,
+    O: Outcome<M>,
+{
+    cache.reload(missed, keep, body)
+}
+
+/// The twin of [`reload`] for a future.
+pub fn reload_async<K, O, M, F>(
+    cache: &Cache<K, O::Value>,
+    missed: Missed<K>,
+    keep: fn(&O::Value) -> bool,
+    body: F,
+    _: probe::Token<O, M>,
+) -> Pin<Box<impl Future<Output = O>>>
+where
+    K: NearKey,
+    O: Outcome<M>,
+    F: Future<Output = O>,
+{
+    Box::pin(cache.reload_async(missed, keep, body))
+}
+
+/// The predicate where there is no word `cache_if`.
+pub fn always<V>(_: &V) -> bool {
+    true
+}
+
+/// The predicate as an `fn` pointer, its argument's type found through the token.
+#[inline]
+pub fn keep<O: Outcome<M>, M>(
+    _: probe::Token<O, M>,
+    keep: fn(&O::Value) -> bool,
+) -> fn(&O::Value) -> bool {
+    keep
+}
+
+/// What the attribute's words say, each expression still to be evaluated.
+///
+/// They are `fn` pointers so that the compiler refuses an expression that captures an argument.
+#[derive(Debug, Clone, Copy)]
+pub struct Words<S> {
+    /// The storage expression.
+    pub storage: fn() -> S,
+    /// The word `name`, or the function's path.
+    pub name: &'static str,
+    /// The word `version`.
+    pub version: u32,
+    /// The word `ttl`.
+    pub ttl: Option<fn() -> std::time::Duration>,
+    /// The word `max_wait`.
+    pub max_wait: Option<fn() -> std::time::Duration>,
+}
+
+impl<S> Words<S> {
+    /// Evaluates every expression, once, and opens the cache.
+    fn open<K, V, I>(self) -> Cache<K, V>
+    where
+        K: NearKey,
+        V: Value,
+        S: IntoTier<K, V, I>,
+    {
+        let settings = Settings {
+            name: self.name,
+            version: self.version,
+            ttl: self.ttl.map(|ttl| ttl()),
+            max_wait: self.max_wait.map(|max_wait| max_wait()),
+        };
+        Cache::open((self.storage)(), settings)
+    }
+}

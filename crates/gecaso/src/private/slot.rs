@@ -1,0 +1,247 @@
+//! Where the cache of a function lives: a static, filled at the first call, one entry for each
+//! instantiation of a generic function.
+//!
+//! Called by generated code. Must not know what a hit or a miss is.
+
+use std::any::TypeId;
+use std::cell::RefCell;
+use std::marker::PhantomData;
+use std::sync::{Mutex, PoisonError};
+
+use super::{Words, erased::List, probe::Token};
+use crate::key::NearKey;
+use crate::outcome::{Outcome, Value};
+use crate::{Cache, IntoTier, Receipt, Stats};
+
+/// What can be asked of a cache without knowing its types.
+pub(crate) trait AnyCache: Send + Sync {
+    fn clear_all(&self) -> Receipt;
+    fn figures(&self) -> Stats;
+}
+
+impl<K: NearKey, V: Value> AnyCache for Cache<K, V> {
+    fn clear_all(&self) -> Receipt {
+        self.clear()
+    }
+    fn figures(&self) -> Stats {
+        self.stats()
+    }
+}
+
+/// The caches of one function.
+#[derive(Debug)]
+pub struct Slots {
+    list: List,
+    /// Held while a cache is opened: its expressions are evaluated once, whoever comes first.
+    opening: Mutex<()>,
+}
+
+/// An instantiation, as a type: it is told apart by its `TypeId`, lifetimes erased.
+#[derive(Debug)]
+pub struct Instance<I: ?Sized>(PhantomData<fn(PhantomData<I>)>);
+
+impl<I: ?Sized> Clone for Instance<I> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<I: ?Sized> Copy for Instance<I> {}
+
+/// The instantiation named by a type.
+#[inline]
+#[must_use]
+pub const fn instance<I: ?Sized>() -> Instance<I> {
+    Instance(PhantomData)
+}
+
+/// The instantiation a closure was made in: its type carries every parameter in scope.
+#[inline]
+pub fn instance_of<C: Fn()>(_: &C) -> Instance<C> {
+    Instance(PhantomData)
+}
+
+impl<I: ?Sized> Instance<I> {
+    /// The same, told apart by the type of an `impl Trait` argument as well.
+    #[inline]
+    #[must_use]
+    pub fn and<A: ?Sized>(self, _: &A) -> Instance<(Instance<I>, Instance<A>)> {
+        Instance(PhantomData)
+    }
+}
+
+thread_local! {
+    /// The slots whose expressions this thread evaluates now, by address.
+    static OPENING: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Forgets that a slot is being opened, also when its expression panics.
+struct Opening;
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        OPENING.with_borrow_mut(|open| open.pop());
+    }
+}
+
+impl Default for Slots {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Slots {
+    /// Nothing is opened yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { list: List::new(), opening: Mutex::new(()) }
+    }
+
+    /// The cache of one instantiation; opened now, from `words`, if this is its first call.
+    ///
+    /// `query` and `token` are asked for their types only. `opened` is told of a new cache.
+    #[inline]
+    pub fn get<I, Q, O, M, S, T>(
+        &'static self,
+        _: Instance<I>,
+        _query: &Q,
+        _token: Token<O, M>,
+        words: impl FnOnce() -> Words<S>,
+        opened: impl FnOnce(&'static Cache<Q::Key, O::Value>),
+    ) -> &'static Cache<Q::Key, O::Value>
+    where
+        I: ?Sized,
+        Q: super::arg::Parts,
+        O: Outcome<M>,
+        S: IntoTier<Q::Key, O::Value, T>,
+    {
+        let id = id_of::<I, Cache<Q::Key, O::Value>>();
+        match self.list.find(id) {
+            Some(cache) => cache,
+            None => self.open(id, words, opened),
+        }
+    }
+
+    /// The cache of one instantiation, if it was opened.
+    pub fn opened<I, Q, O, M>(
+        &'static self,
+        _: Instance<I>,
+        _query: &Q,
+        _token: Token<O, M>,
+    ) -> Option<&'static Cache<Q::Key, O::Value>>
+    where
+        I: ?Sized,
+        Q: super::arg::Parts,
+        O: Outcome<M>,
+    {
+        self.list.find(id_of::<I, Cache<Q::Key, O::Value>>())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn open<K, V, S, T>(
+        &'static self,
+        id: Id<Cache<K, V>>,
+        words: impl FnOnce() -> Words<S>,
+        opened: impl FnOnce(&'static Cache<K, V>),
+    ) -> &'static Cache<K, V>
+    where
+        K: NearKey,
+        V: Value,
+        S: IntoTier<K, V, T>,
+    {
+        let words = words();
+        let address = std::ptr::from_ref(self).addr();
+        let again = OPENING.with_borrow_mut(|open| {
+            let again = open.contains(&address);
+            open.push(address);
+            again
+        });
+        let _opening = Opening;
+        assert!(!again, "the storage expression of `{}` calls that function itself", words.name);
+        let _guard = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(cache) = self.list.find(id) {
+            return cache;
+        }
+        let cache = self.list.push(id, words.open());
+        opened(cache);
+        cache
+    }
+
+    /// Empties every cache that was opened.
+    pub fn clear(&'static self) -> Receipt {
+        let mut outcome = Receipt::ready();
+        self.list.for_each(|cache| {
+            let one = cache.clear_all();
+            // Removals far away are the storage's own to report; the first that failed is kept.
+            if let Err(error) = one.clone().wait() {
+                outcome = Receipt::failed(error);
+            }
+        });
+        outcome
+    }
+
+    /// The figures of every cache that was opened, added up.
+    pub fn stats(&'static self) -> Stats {
+        let mut sum = Stats::default();
+        self.list.for_each(|cache| sum = sum + cache.figures());
+        sum
+    }
+}
+
+/// The identity of a cache `C` in a list: its instantiation and, so that a look-up can give back a
+/// `&C`, its own type. Made by [`id_of`] alone.
+pub(crate) struct Id<C>(TypeId, PhantomData<fn() -> C>);
+
+impl<C> Clone for Id<C> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<C> Copy for Id<C> {}
+
+impl<C> Id<C> {
+    #[inline]
+    pub(crate) fn get(self) -> TypeId {
+        self.0
+    }
+}
+
+#[inline]
+fn id_of<I: ?Sized, C: 'static>() -> Id<C> {
+    Id(typeid::of::<(Instance<I>, C)>(), PhantomData)
+}
+
+#[cfg(test)]
+#[allow(clippy::extra_unused_type_parameters)] // What the test is about.
+mod tests {
+    use super::*;
+
+    fn by_closure<T, const N: usize>() -> TypeId {
+        fn of<C: Fn()>(_: Instance<C>) -> TypeId {
+            typeid::of::<C>()
+        }
+        of(instance_of(&|| ()))
+    }
+
+    struct S<T>(T);
+    impl<T> S<T> {
+        fn id(&self) -> TypeId {
+            fn of<C: Fn()>(_: Instance<C>) -> TypeId {
+                typeid::of::<C>()
+            }
+            of(instance_of(&|| ()))
+        }
+    }
+
+    #[test]
+    fn a_closure_carries_every_parameter_in_scope() {
+        assert_eq!(by_closure::<u8, 1>(), by_closure::<u8, 1>());
+        assert_ne!(by_closure::<u8, 1>(), by_closure::<u16, 1>());
+        assert_ne!(by_closure::<u8, 1>(), by_closure::<u8, 2>());
+        assert_ne!(S(1_u8).id(), S(1_u16).id());
+        let text = String::from("x");
+        assert_eq!(S("static").id(), S(text.as_str()).id());
+    }
+}
