@@ -7,14 +7,27 @@ mod event;
 mod runtime;
 mod storages;
 
+mod allocations;
+mod bounds;
 mod expiry;
+mod futures_are_send;
 mod hits_and_misses;
 mod invalidation;
 mod keys;
+mod layers;
+mod linearizable;
+mod model;
 mod panic_and_cancel;
 mod panicking_types;
 mod reentry;
 mod shared_and_dropped;
+mod shared_bound;
 mod stampede;
 mod statistics;
-mod layers;
+
+mod macro_arguments;
+mod macro_handles;
+mod macro_neighbours;
+mod macro_results;
+mod macro_shapes;
+mod macro_words;

@@ -1,0 +1,119 @@
+# The verbs of this project. `make help` lists them; .ci/run calls `lint` and `test`.
+#
+# Needs Rust, make and bash; cargo fetches the rest. Everything that is built or
+# installed lies in target/ and .tools/.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+MAKEFLAGS += --no-builtin-rules
+
+CARGO   ?= cargo
+TARGET  := $(abspath $(or $(CARGO_TARGET_DIR),target))
+TOOLS   := $(abspath .tools)
+MUTANTS := $(TOOLS)/bin/cargo-mutants
+# Runs a test command, and fails if it ran no test.
+RAN     := .ci/ran
+# Examples that `make test` runs as they are; demo/ has a check of its own.
+EXAMPLES := $(basename $(notdir $(wildcard crates/gecaso/examples/*.rs)))
+
+export CARGO_TARGET_DIR := $(TARGET)
+export DIR
+
+.PHONY: help
+help: ## This list
+	@echo 'make VERB, where VERB is one of'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## Cache a costly function over every file below DIR=... (default: cargo's crate sources)
+	@$(CARGO) run --quiet --release -p gecaso --example demo -- $${DIR:+"$$DIR"}
+
+.PHONY: test
+test: test-start test-unit test-it test-bare test-ui test-doc test-examples test-demo model ## Every test
+	@.ci/ran --total
+
+.PHONY: test-start test-unit test-it test-bare test-ui test-doc test-examples test-demo
+test-start:
+	@rm -f "$(TARGET)/ran"
+
+test-unit:
+	$(RAN) unit $(CARGO) test -p gecaso -p gecaso-macros --lib
+
+test-it:
+	$(RAN) it $(CARGO) test -p gecaso --test '*'
+
+# Without the macro: what somebody compiles who only wants `Cache`.
+test-bare:
+	$(RAN) bare $(CARGO) test -p gecaso --lib --no-default-features
+
+# The macro's mistakes, one file each, and a renamed dependency.
+test-ui:
+	$(RAN) ui $(CARGO) test -p gecaso-macros --test '*'
+
+test-doc:
+	$(RAN) doc $(CARGO) test -p gecaso --doc
+
+# Each example asserts what it shows.
+test-examples:
+	@$(CARGO) build --quiet -p gecaso --examples
+	@for example in $(EXAMPLES); do \
+	    echo "example $$example"; \
+	    $(CARGO) run --quiet -p gecaso --example $$example > /dev/null; \
+	done
+	@echo "$(words $(EXAMPLES)) examples ran"
+	@test $(words $(EXAMPLES)) -gt 0
+
+# The demo as a user meets it: its exit codes and its figures, on good, bad and odd directories.
+test-demo:
+	$(RAN) demo $(CARGO) test -p gecaso --example demo
+	@$(CARGO) build --quiet -p gecaso --example demo
+	@bash crates/gecaso/tests/demo.sh "$(TARGET)/debug/examples/demo"
+
+.PHONY: model
+model: ## Model checks: shuttle tries GECASO_SCHEDULES interleavings
+	RUSTFLAGS='--cfg shuttle' $(RAN) model $(CARGO) test --target-dir "$(TARGET)/shuttle" \
+	    -p gecaso --lib --release shuttle
+
+.PHONY: bench
+bench: ## gecaso beside its rivals, in one run
+	$(CARGO) bench -p gecaso-bench
+
+.PHONY: lint
+lint: ## Format, clippy and the number of dependencies, all as in CI
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
+	$(CARGO) clippy -p gecaso --lib --no-default-features --quiet -- -D warnings
+	@bash .ci/dependencies
+
+.PHONY: fmt
+fmt: ## Format everything
+	$(CARGO) fmt --all
+
+.PHONY: docs
+docs: ## The documentation, warnings denied: target/doc/gecaso
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps -p gecaso -p gecaso-macros
+
+.PHONY: mutants
+mutants: $(MUTANTS) ## Break every line of the core in turn; each break must fail a test
+	$(MUTANTS) mutants --package gecaso --output "$(TARGET)/mutants"
+
+$(MUTANTS):
+	$(CARGO) install --root "$(TOOLS)" --locked cargo-mutants
+
+.PHONY: soak
+soak: ## Hours, not minutes: mutants, 2 M schedules, long stress
+	GECASO_SCHEDULES=2000000 $(MAKE) model
+	GECASO_STRESS=100 $(RAN) stress $(CARGO) test --release -p gecaso --test it
+	$(MAKE) mutants
+
+.PHONY: deny
+deny: ## Licences and sources of what we depend on (installs cargo-deny into .tools)
+	@test -x "$(TOOLS)/bin/cargo-deny" || $(CARGO) install --root "$(TOOLS)" --locked cargo-deny
+	"$(TOOLS)/bin/cargo-deny" check licenses bans sources
+
+.PHONY: clean
+clean: ## Remove everything that was built or installed here
+	rm -rf target .tools

@@ -1,0 +1,353 @@
+//! Invalidation wins: when `invalidate`, `clear` or `insert` has returned, no later call gets a
+//! value whose load began earlier, and that value is never stored.
+
+use crate::event::{Count, Driven, rounds, until, within_limit};
+use crate::storages::Storage;
+use gecaso::Cache;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+
+/// What ends the life of what loads now: the source says 2 afterwards.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Invalidate,
+    Clear,
+    Insert,
+    Refresh,
+}
+
+const ENDS: [End; 4] = [End::Invalidate, End::Clear, End::Insert, End::Refresh];
+
+impl End {
+    fn act(self, cache: &Cache<u8, u8>) {
+        match self {
+            End::Invalidate => drop(cache.invalidate(&1)),
+            End::Clear => drop(cache.clear()),
+            End::Insert => drop(cache.insert(1, 2)),
+            End::Refresh => assert_eq!(cache.refresh(&1, || 2), 2),
+        }
+    }
+}
+
+#[test]
+fn a_load_that_began_before_is_neither_stored_nor_given_to_later_threads() {
+    for end in ENDS {
+        for storage in Storage::each(4) {
+            within_limit(move || {
+                let cache: Arc<Cache<u8, u8>> = Arc::new(storage.cache());
+                let (inside, go_on) = (Count::new(), Count::new());
+                let slow = {
+                    let (cache, inside, go_on) = (cache.clone(), inside.clone(), go_on.clone());
+                    move || {
+                        cache.get_with(&1, || {
+                            inside.up();
+                            go_on.wait_for(1);
+                            1 // read from the source before it changed
+                        })
+                    }
+                };
+                let first = std::thread::spawn(slow);
+                inside.wait_for(1);
+                end.act(&cache);
+                // The second caller neither waits for the old load nor gets what it brings.
+                assert_eq!(cache.get_with(&1, || 2), 2, "{end:?}");
+                go_on.up();
+                assert_eq!(first.join().unwrap(), 1, "the old load's own caller gets its value");
+                assert_eq!(cache.get(&1), Some(2), "{end:?}");
+                assert_eq!(cache.get_with(&1, || unreachable!()), 2);
+            });
+        }
+    }
+}
+
+#[test]
+fn a_load_that_began_before_is_neither_stored_nor_given_to_later_tasks() {
+    for end in ENDS {
+        for storage in Storage::each(4) {
+            let cache: Cache<u8, u8> = storage.cache();
+            let go_on = Count::new();
+            let mut first = Driven::new(cache.get_with_async(&1, async {
+                go_on.reaches(1).await;
+                1
+            }));
+            let mut early = Driven::new(cache.get_with_async(&1, async { unreachable!() }));
+            first.pends();
+            early.pends();
+            end.act(&cache);
+            let mut second = Driven::new(cache.get_with_async(&1, async { 2 }));
+            assert_eq!(second.ready(), 2, "{end:?}");
+            go_on.up();
+            assert_eq!(first.ready(), 1);
+            assert_eq!(early.ready(), 1, "it came before, and shares what it waited for");
+            assert_eq!(cache.get(&1), Some(2), "{end:?}");
+        }
+    }
+}
+
+#[test]
+fn a_load_that_ends_before_anybody_asks_again_is_not_stored() {
+    for end in [End::Invalidate, End::Clear] {
+        for storage in Storage::each(4) {
+            let cache: Cache<u8, u8> = storage.cache();
+            let go_on = Count::new();
+            let mut first = Driven::new(cache.get_with_async(&1, async {
+                go_on.reaches(1).await;
+                1
+            }));
+            first.pends();
+            end.act(&cache);
+            go_on.up();
+            assert_eq!(first.ready(), 1);
+            assert_eq!(cache.get(&1), None, "{end:?}");
+            assert_eq!(storage.len(), 0);
+            assert_eq!(cache.get_with(&1, || 2), 2);
+        }
+    }
+}
+
+#[test]
+fn a_refresh_that_began_before_is_not_stored() {
+    for end in [End::Invalidate, End::Clear, End::Insert, End::Refresh] {
+        for storage in Storage::each(4) {
+            let cache: Cache<u8, u8> = storage.cache();
+            cache.insert(1, 0);
+            let go_on = Count::new();
+            let mut refreshing = Driven::new(cache.refresh_async(&1, async {
+                go_on.reaches(1).await;
+                1
+            }));
+            refreshing.pends();
+            end.act(&cache);
+            go_on.up();
+            assert_eq!(refreshing.ready(), 1);
+            assert_ne!(cache.get(&1), Some(1), "{end:?}");
+            assert_eq!(cache.get_with(&1, || 2), 2);
+        }
+    }
+}
+
+#[test]
+fn an_invalidation_inside_the_body_concerns_that_body_too() {
+    for end in [End::Invalidate, End::Clear, End::Insert] {
+        for storage in Storage::each(4) {
+            let cache: Cache<u8, u8> = storage.cache();
+            let value = cache.get_with(&1, || {
+                end.act(&cache);
+                1
+            });
+            assert_eq!(value, 1);
+            assert_ne!(cache.get(&1), Some(1), "{end:?}");
+        }
+    }
+}
+
+#[test]
+fn an_invalidation_of_one_key_does_not_disturb_the_load_of_another() {
+    for storage in Storage::each(4) {
+        let (cache, other): (Cache<u8, u8>, Cache<u8, u8>) = (storage.cache(), storage.cache());
+        let go_on = Count::new();
+        let mut load = Driven::new(cache.get_with_async(&2, async {
+            go_on.reaches(1).await;
+            20
+        }));
+        load.pends();
+        cache.invalidate(&1);
+        cache.insert(3, 30);
+        other.invalidate(&2);
+        other.clear();
+        let mut waiter = Driven::new(cache.get_with_async(&2, async { unreachable!() }));
+        waiter.pends();
+        go_on.up();
+        assert_eq!((load.ready(), waiter.ready()), (20, 20));
+        assert_eq!(cache.get(&2), Some(20));
+    }
+}
+
+/// A source that only grows, and threads that ask all the time. Who asks after an invalidation has
+/// returned must not see what was there before it.
+fn never_older_than_the_last_invalidation(act: fn(&Cache<u8, u64>, u64)) {
+    for storage in Storage::each(4) {
+        let cache: Cache<u8, u64> = storage.cache();
+        let (source, promised) = (AtomicU64::new(0), AtomicU64::new(0));
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    while !over.load(SeqCst) {
+                        let least = promised.load(SeqCst);
+                        let value = cache.get_with(&1, || {
+                            let read = source.load(SeqCst);
+                            std::thread::yield_now();
+                            read
+                        });
+                        assert!(value >= least, "{value} after {least} was promised, {storage:?}");
+                    }
+                });
+            }
+            let mut version = 0;
+            until(|| {
+                version += 1;
+                source.store(version, SeqCst);
+                act(&cache, version);
+                promised.store(version, SeqCst);
+                if version % 8 == 0 {
+                    std::thread::yield_now();
+                }
+                // Enough of them met a load on its way.
+                version >= rounds(1_000) as u64
+                    && version % 64 == 0
+                    && cache.stats().loads > version / 100
+            });
+            over.store(true, SeqCst);
+        });
+    }
+}
+
+#[test]
+fn no_caller_sees_what_was_there_before_an_invalidate() {
+    never_older_than_the_last_invalidation(|cache, _| drop(cache.invalidate(&1)));
+}
+
+#[test]
+fn no_caller_sees_what_was_there_before_a_clear() {
+    never_older_than_the_last_invalidation(|cache, _| drop(cache.clear()));
+}
+
+#[test]
+fn no_caller_sees_what_was_there_before_an_insert() {
+    never_older_than_the_last_invalidation(|cache, version| {
+        // Every other time nothing is stored, so that loads begin for the insert to meet.
+        if version % 2 == 0 {
+            cache.insert(1, version)
+        } else {
+            cache.invalidate(&1)
+        };
+    });
+}
+
+#[test]
+fn no_caller_sees_what_was_there_before_a_refresh() {
+    never_older_than_the_last_invalidation(|cache, version| {
+        assert_eq!(cache.refresh(&1, || version), version);
+    });
+}
+
+/// A key whose clone, made when a call has found nothing, waits until it is let through.
+struct Gated {
+    number: u64,
+    missed: Count,
+    go_on: Count,
+    waits: bool,
+}
+
+impl Clone for Gated {
+    fn clone(&self) -> Gated {
+        if self.waits {
+            self.missed.up();
+            self.go_on.wait_for(1);
+        }
+        let Gated { number, missed, go_on, waits: _ } = self;
+        Gated { number: *number, missed: missed.clone(), go_on: go_on.clone(), waits: false }
+    }
+}
+
+impl PartialEq for Gated {
+    fn eq(&self, other: &Gated) -> bool {
+        self.number == other.number
+    }
+}
+
+impl Eq for Gated {}
+
+impl Hash for Gated {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.number.hash(state);
+    }
+}
+
+/// A value whose drop can be held up (while a clear drops what it removed), and its clone, too.
+struct Held {
+    version: u64,
+    brakes: Arc<Brakes>,
+}
+
+#[derive(Default)]
+struct Brakes {
+    hold_drops: AtomicBool,
+    dropping: Count,
+    drop_on: Count,
+    hold_clones: AtomicBool,
+    cloning: Count,
+    clone_on: Count,
+}
+
+impl Clone for Held {
+    fn clone(&self) -> Held {
+        if self.brakes.hold_clones.load(SeqCst) {
+            self.brakes.cloning.up();
+            self.brakes.clone_on.wait_for(1);
+        }
+        Held { version: self.version, brakes: self.brakes.clone() }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.brakes.hold_drops.swap(false, SeqCst) {
+            self.brakes.dropping.up();
+            self.brakes.drop_on.wait_for(1);
+        }
+    }
+}
+
+/// The narrowest race of `clear`: calls that missed before the entry was there look again while the
+/// clear is half done, and find it. Who asks when the clear has returned must not wait for those.
+#[test]
+fn a_call_after_clear_is_not_given_what_a_call_found_in_the_middle_of_it() {
+    const KEYS: u64 = 32;
+    for storage in Storage::each(2_048) {
+        let brakes = Arc::new(Brakes::default());
+        let cache: Cache<Gated, Held> = storage.cache();
+        let (missed, let_in) = (Count::new(), Count::new());
+        let key =
+            |number, waits| Gated { number, missed: missed.clone(), go_on: let_in.clone(), waits };
+        let value = |version| Held { version, brakes: brakes.clone() };
+        std::thread::scope(|scope| {
+            for number in 0..KEYS {
+                let key = key(number, true);
+                let (cache, value) = (&cache, &value);
+                scope.spawn(move || cache.get_with(&key, || value(2)).version);
+            }
+            // All have found nothing, and have not asked for the flight yet.
+            missed.wait_for(KEYS as usize);
+            for number in 0..1_000 {
+                cache.insert(key(number, false), value(1));
+            }
+            brakes.hold_drops.store(true, SeqCst);
+            let clearing = scope.spawn(|| drop(cache.clear()));
+            brakes.dropping.wait_for(1);
+            // They look again, and whoever finds an entry that is not cleared yet is held up.
+            brakes.hold_clones.store(true, SeqCst);
+            let_in.up();
+            until(|| brakes.cloning.now() + cache.stats().loads as usize >= KEYS as usize);
+            brakes.hold_clones.store(false, SeqCst);
+            brakes.drop_on.up();
+            clearing.join().unwrap();
+            let later: Vec<_> = (0..KEYS)
+                .map(|number| {
+                    let (cache, value, key) = (&cache, &value, key(number, false));
+                    scope.spawn(move || cache.get_with(&key, || value(2)).version)
+                })
+                .collect();
+            until(|| {
+                (0..1_000).for_each(|_| std::thread::yield_now());
+                cache.stats().hits + cache.stats().misses >= 2 * KEYS
+            });
+            brakes.clone_on.up();
+            for call in later {
+                assert_eq!(call.join().unwrap(), 2, "{storage:?}");
+            }
+        });
+    }
+}
