@@ -155,7 +155,11 @@ impl Handle<'_> {
         let mut sig = item.sig.clone();
         sig.ident = Ident::new("uncached", item.sig.ident.span());
         let doc = "Runs the body, past the cache.";
-        quote! { #[doc = #doc] #(#lints)* #vis #sig #body }
+        // What is said of the signature is said where the user wrote it; and it cannot be `const`.
+        let said = quote! {
+            #[allow(clippy::too_many_arguments, clippy::missing_const_for_fn)]
+        };
+        quote! { #[doc = #doc] #said #(#lints)* #vis #sig #body }
     }
 
     /// A signature with some of the arguments.

@@ -1,6 +1,7 @@
-//! The synchronous face: polls the one path of a call and parks the thread while it waits.
+//! How a synchronous caller waits: polls, and parks its thread meanwhile.
 //!
-//! Called by `call`. There is no second, synchronous path.
+//! Called by `call` for those who follow another one's flight; who leads never comes here. Knows
+//! neither flights nor keys.
 
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::thread::{self, Thread};
@@ -29,9 +30,9 @@ impl Wake for Parker {
 
 /// Runs `future` to its end on this thread.
 ///
-/// The first poll uses a waker that does nothing, because the leader of a synchronous call is ready
-/// at the first poll: only those who really wait pay for a waker. A future that is pending
-/// registers again at the second poll, before the thread parks, so no wake-up is lost.
+/// The first poll uses a waker that does nothing, because a flight may have landed by now: only
+/// those who really wait pay for a waker. A future that is pending registers again at the second
+/// poll, before the thread parks, so no wake-up is lost.
 pub(crate) fn block_on<F: Future>(mut future: Pin<&mut F>) -> F::Output {
     if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         return output;

@@ -66,3 +66,16 @@ fn the_future_of_a_call_is_small() {
     assert!(small <= CALL, "{small} {large}");
     assert!(large <= CALL + 3 * 1_088, "{large}: the body is in it a few times");
 }
+
+#[cfg(feature = "macros")]
+#[test]
+fn futures_of_cached_functions_are_send() {
+    #[gecaso::cached]
+    async fn fetched(path: &str, id: u64) -> Result<String, String> {
+        tokio::task::yield_now().await;
+        Ok(format!("{path}/{id}"))
+    }
+    let path = String::from("a");
+    assert_eq!(pollster::block_on(is_send(fetched(&path, 1))), Ok("a/1".into()));
+    drop(is_send(fetched::refresh(&path, 1)));
+}

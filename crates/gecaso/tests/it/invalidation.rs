@@ -128,6 +128,49 @@ fn a_refresh_that_began_before_is_not_stored() {
 }
 
 #[test]
+fn of_two_refreshes_the_one_that_began_later_wins() {
+    for storage in Storage::each(4) {
+        let cache: Cache<u8, u8> = storage.cache();
+        cache.insert(1, 0);
+        let (first_on, second_on) = (Count::new(), Count::new());
+        let refresh = |value, go_on: &Count| {
+            let go_on = go_on.clone();
+            Driven::new(cache.refresh_async(&1, async move {
+                go_on.reaches(1).await;
+                value
+            }))
+        };
+        let (mut first, mut second) = (refresh(1, &first_on), refresh(2, &second_on));
+        first.pends();
+        second.pends();
+        second_on.up();
+        assert_eq!((second.ready(), cache.get(&1)), (2, Some(2)));
+        first_on.up();
+        assert_eq!((first.ready(), cache.get(&1)), (1, Some(2)), "never back to an older load");
+    }
+}
+
+#[test]
+fn a_refresh_that_returned_is_seen_although_a_later_one_fails() {
+    for storage in Storage::each(4) {
+        let cache: Cache<u8, u8> = storage.cache();
+        cache.insert(1, 0);
+        let go_on = Count::new();
+        let mut first = Driven::new(cache.refresh_async(&1, async {
+            go_on.reaches(1).await;
+            1
+        }));
+        let mut second = Driven::new(cache.refresh_async(&1, std::future::pending()));
+        first.pends();
+        second.pends();
+        go_on.up();
+        assert_eq!((first.ready(), cache.get(&1)), (1, Some(1)));
+        second.cancel();
+        assert_eq!(cache.get(&1), Some(1));
+    }
+}
+
+#[test]
 fn an_invalidation_inside_the_body_concerns_that_body_too() {
     for end in [End::Invalidate, End::Clear, End::Insert] {
         for storage in Storage::each(4) {

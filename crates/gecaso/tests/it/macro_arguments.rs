@@ -2,6 +2,8 @@
 //!
 //! Run by `main`. Must not look at storages.
 
+#![allow(clippy::too_many_arguments, clippy::ptr_arg, clippy::useless_vec)]
+
 use gecaso::cached;
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -210,7 +212,6 @@ fn other_impl_arguments_are_told_apart_by_type() {
 #[test]
 fn arguments_may_bear_any_name() {
     #[cached(key = (key, view), name = "names")]
-    #[allow(clippy::too_many_arguments)]
     fn f(
         key: u8,
         view: u8,
@@ -280,7 +281,6 @@ fn no_arguments_are_one_call() {
 #[test]
 fn there_may_be_many_arguments() {
     #[cached]
-    #[allow(clippy::too_many_arguments)]
     fn f(
         a: u8,
         b: u8,

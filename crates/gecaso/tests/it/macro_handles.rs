@@ -222,28 +222,28 @@ fn methods_of_generic_types_and_traits_are_found() {
     assert_eq!(handle(Boxed::<u8>::twice).peek(&Boxed(1), 3), Some(6_u32));
 }
 
-/// A trait of which one type has two instances: `Self::into_n` would be ambiguous.
-trait Into2<T> {
-    fn into_n(&self) -> T;
+/// A trait of which one type has two instances: `Self::as_n` would be ambiguous.
+trait As<T> {
+    fn as_n(&self) -> T;
 }
 
-impl Into2<u8> for Report {
+impl As<u8> for Report {
     #[cached(handle = false)]
-    fn into_n(&self) -> u8 {
+    fn as_n(&self) -> u8 {
         self.0 as u8
     }
 }
 
-impl Into2<u64> for Report {
+impl As<u64> for Report {
     #[cached(handle = false)]
-    fn into_n(&self) -> u64 {
+    fn as_n(&self) -> u64 {
         u64::from(self.0) << 8
     }
 }
 
 #[test]
 fn registration_can_be_left_out_where_a_name_is_ambiguous() {
-    let (a, b): (u8, u64) = (Report(3).into_n(), Report(3).into_n());
+    let (a, b): (u8, u64) = (Report(3).as_n(), Report(3).as_n());
     assert_eq!((a, b, Report(1).without(1)), (3, 768, 2));
     assert_eq!(handle(Report::without).stats(), gecaso::Stats::default());
 }

@@ -116,7 +116,7 @@ mod strict {
 
     /// A type.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-    pub(crate) struct S(pub(crate) u32);
+    pub(super) struct S(pub(super) u32);
 
     impl S {
         /// A method.

@@ -122,7 +122,13 @@ fn inserting_what_would_not_be_stored_removes() {
 }
 
 mod shadows {
-    #![allow(dead_code, unused_macros, non_snake_case, clippy::result_unit_err)]
+    #![allow(
+        dead_code,
+        unused_macros,
+        non_snake_case,
+        clippy::extra_unused_type_parameters,
+        clippy::result_unit_err
+    )]
     //! Names of std that mean something else here.
 
     pub(super) struct Option;

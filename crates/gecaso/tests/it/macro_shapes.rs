@@ -2,6 +2,12 @@
 //!
 //! Run by `main`. Must not look at storages.
 
+#![allow(
+    clippy::needless_lifetimes,
+    clippy::extra_unused_type_parameters,
+    clippy::unnecessary_owned_empty_strings
+)]
+
 use gecaso::cached;
 use pollster::block_on;
 use std::fmt::{Debug, Display};

@@ -9,6 +9,7 @@ mod storages;
 
 mod allocations;
 mod bounds;
+mod contract;
 mod expiry;
 mod futures_are_send;
 mod hits_and_misses;
