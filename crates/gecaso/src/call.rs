@@ -17,7 +17,7 @@ use crate::blocking::block_on;
 use crate::cache::Cache;
 use crate::flight::{Boarding, Flight, Landing, Lead};
 use crate::key::{NearKey, Query, is_plain};
-use crate::memory::{Changed, Displaced, Entry, Incoming, Stored};
+use crate::memory::{Displaced, Entry, Incoming, Stored};
 use crate::outcome::{Outcome, Value};
 use crate::reentry::{self, Chain};
 use crate::snapshot::Snapshot;
@@ -292,10 +292,10 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         let mut known = Snapshot::vacant();
         loop {
             let mut displaced = Displaced::nothing();
-            let stored = lead.commit(|| self.near.put(&known, incoming, &mut displaced));
+            let stored = lead.commit(|| self.near.put(&known, &mut incoming, &mut displaced));
             drop(displaced); // no lock is held here
-            let Err(changed) = stored else { return };
-            (known, incoming) = compare(changed);
+            let Err(seen) = stored else { return };
+            known = compare(seen, &incoming);
         }
     }
 
@@ -310,17 +310,17 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         loop {
             let mut displaced = Displaced::nothing();
             let is_key = |other: &K| query.matches(other);
-            let put = || self.near.put(&known, incoming, &mut displaced);
+            let put = || self.near.put(&known, &mut incoming, &mut displaced);
             let stored = self.flights.supersede(hash, is_key, put);
             drop(displaced); // no lock is held here
-            let Err(changed) = stored else { return };
-            (known, incoming) = compare(changed);
+            let Err(seen) = stored else { return };
+            known = compare(seen, &incoming);
         }
     }
 
     fn incoming(&self, Missed { hash, key, plain, .. }: Missed<K>, value: V) -> Incoming<K, V> {
         let expires = self.ttl.map_or(NEVER, |ttl| after(self.near.clock().now(), ttl));
-        Incoming { hash, stored: Stored::new(key, value, plain), expires }
+        Incoming { hash, stored: Some(Stored::new(key, value, plain)), expires }
     }
 
     /// Removes an entry. Loads that run now are not stored.
@@ -351,10 +351,11 @@ impl<K: NearKey, V: Value> Cache<K, V> {
 
 /// After a lost bet: compares what is there, now that no lock is held.
 fn compare<K: NearKey, V>(
-    (seen, incoming): Changed<K, V>,
-) -> (Snapshot<Entry<K, V>>, Incoming<K, V>) {
-    let key = &incoming.stored.entry().key;
-    (seen.resolve(|entry| entry.key == *key), incoming)
+    seen: Snapshot<Entry<K, V>>,
+    incoming: &Incoming<K, V>,
+) -> Snapshot<Entry<K, V>> {
+    let new = incoming.stored.as_ref().map(Stored::entry);
+    seen.resolve(|entry| new.is_some_and(|new| entry.key == new.key))
 }
 
 /// What a call that found nothing does next.

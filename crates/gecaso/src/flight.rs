@@ -11,7 +11,7 @@
 
 use crate::key::NearKey;
 use crate::outcome::SharedRest;
-use crate::reentry::{self, Chain};
+use crate::reentry::{self, Chain, FlightId};
 use crate::snapshot::Snapshot;
 use crate::sync::{self, Mutex};
 use crate::time::Alarm;
@@ -23,12 +23,16 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 /// Shards of the register of one cache. Only misses come here, so a few are enough.
-const SHARDS: usize = 4;
+const SHARDS: usize = 16;
 
 /// The register of one cache.
 pub(crate) struct Flights<K, V> {
-    shards: [Mutex<Shard<K, V>>; SHARDS],
+    shards: Box<[Guarded<K, V>]>,
 }
+
+/// A shard on cache lines of its own: misses must not disturb each other, nor hits.
+#[repr(align(128))]
+struct Guarded<K, V>(Mutex<Shard<K, V>>);
 
 pub(crate) struct Shard<K, V> {
     records: HashTable<Record<K, V>>,
@@ -43,7 +47,7 @@ struct Record<K, V> {
     chain: Chain,
     /// The same for all flights of one key; several run at once only where a refresh or a take-over
     /// began while another one was on its way.
-    group: u64,
+    group: FlightId,
     /// Grows with each flight: which of two began later.
     begun: u64,
     /// Whether calls that miss join this flight: the latest of its key, unless invalid.
@@ -113,12 +117,12 @@ pub(crate) enum Boarding<'a, K: NearKey, V> {
 
 impl<K: NearKey, V> Flights<K, V> {
     pub(crate) fn new() -> Self {
-        let shard = || Mutex::new(Shard { records: HashTable::new(), begun: 0 });
-        Flights { shards: std::array::from_fn(|_| shard()) }
+        let shard = |_| Guarded(Mutex::new(Shard { records: HashTable::new(), begun: 0 }));
+        Flights { shards: (0..SHARDS).map(shard).collect() }
     }
 
     fn shard(&self, hash: u64) -> &Mutex<Shard<K, V>> {
-        &self.shards[(hash >> 48) as usize % SHARDS]
+        &self.shards[(hash >> 48) as usize % SHARDS].0
     }
 
     /// Registers a flight for `key`, or finds the one to join.
@@ -176,7 +180,7 @@ impl<K: NearKey, V> Flights<K, V> {
         hash: u64,
         key: FlightKey<K>,
         inside: Option<Chain>,
-        group: Option<u64>,
+        group: Option<FlightId>,
     ) -> Lead<'_, K, V> {
         let chain = Chain::begin(inside);
         shard.begun += 1;
@@ -216,7 +220,7 @@ impl<K: NearKey, V> Flights<K, V> {
         &self,
         hash: u64,
         is: impl Fn(&K) -> bool,
-        act: impl FnOnce(&mut Shard<K, V>, Option<u64>) -> R,
+        act: impl FnOnce(&mut Shard<K, V>, Option<FlightId>) -> R,
     ) -> (R, Snapshot<K>) {
         let mut known = Snapshot::vacant();
         loop {
@@ -247,15 +251,15 @@ impl<K: NearKey, V> Flights<K, V> {
 
     /// Makes all flights invalid.
     pub(crate) fn supersede_all(&self) {
-        for shard in &self.shards {
+        for Guarded(shard) in &self.shards {
             sync::lock(shard).records.iter_mut().for_each(Record::invalidate);
         }
     }
 
     /// Bodies that run now, invalid ones too.
-    #[cfg(any(test, shuttle))]
+    #[cfg(all(test, shuttle))]
     pub(crate) fn len(&self) -> usize {
-        self.shards.iter().map(|shard| sync::lock(shard).records.len()).sum()
+        self.shards.iter().map(|shard| sync::lock(&shard.0).records.len()).sum()
     }
 }
 
@@ -267,7 +271,7 @@ impl<K, V> Shard<K, V> {
         hash: u64,
         is: impl Fn(&K) -> bool,
         known: &Snapshot<K>,
-    ) -> Result<Option<u64>, Snapshot<K>> {
+    ) -> Result<Option<FlightId>, Snapshot<K>> {
         if self.records.is_empty() {
             return Ok(None); // what `known` saw has ended
         }
@@ -289,7 +293,7 @@ impl<K, V> Shard<K, V> {
     }
 
     /// The valid flights of a group.
-    fn of(&mut self, hash: u64, group: u64) -> impl Iterator<Item = &mut Record<K, V>> {
+    fn of(&mut self, hash: u64, group: FlightId) -> impl Iterator<Item = &mut Record<K, V>> {
         self.records
             .iter_hash_mut(hash)
             .filter(move |record| record.hash == hash && record.group == group && record.valid)
@@ -471,6 +475,8 @@ impl<K: NearKey, V> Lead<'_, K, V> {
 impl<K: NearKey, V> Drop for Lead<'_, K, V> {
     fn drop(&mut self) {
         if !self.landed {
+            // The key goes on the way: foreign code, and nobody has been answered yet.
+            let _inside = reentry::enter(self.chain());
             self.end(Landing::Gone);
         }
     }

@@ -56,13 +56,13 @@ mod memory;
 mod outcome;
 mod receipt;
 mod reentry;
+#[cfg(all(test, shuttle))]
+mod shuttle_tests;
 mod snapshot;
 mod stats;
 mod storage;
 mod sync;
 mod time;
-#[cfg(all(test, shuttle))]
-mod shuttle_tests;
 
 /// Compiles and runs every Rust block of the README.
 #[cfg(all(doctest, feature = "macros"))]

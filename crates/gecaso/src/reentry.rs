@@ -12,17 +12,21 @@ use crate::sync;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::future::Future;
+use std::num::NonZeroU64;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
+
+/// The number of a flight; never 0, so that "no flight" takes no place of its own.
+pub(crate) type FlightId = NonZeroU64;
 
 /// A flight and the flights whose bodies it was begun in, innermost first. One that was begun
 /// outside of every body, as nearly all are, costs nothing.
 #[derive(Clone)]
 pub(crate) struct Chain {
     /// The number of the flight, its own in this process.
-    pub(crate) id: u64,
+    pub(crate) id: FlightId,
     above: Option<Arc<Above>>,
 }
 
@@ -31,7 +35,7 @@ struct Above {
     /// Flights in `chain`.
     depth: u32,
     /// The outermost one.
-    root: u64,
+    root: FlightId,
 }
 
 impl Chain {
@@ -48,7 +52,7 @@ impl Chain {
         self.above.as_ref().map_or(0, |above| above.depth)
     }
 
-    fn root(&self) -> u64 {
+    fn root(&self) -> FlightId {
         self.above.as_ref().map_or(self.id, |above| above.root)
     }
 
@@ -79,7 +83,7 @@ impl Drop for Above {
 }
 
 /// A number that no other flight has. Threads draw them in blocks, so that they rarely meet.
-fn fresh_id() -> u64 {
+fn fresh_id() -> FlightId {
     const BLOCK: u64 = 1 << 12;
     static NEXT: AtomicU64 = AtomicU64::new(0);
     std::thread_local! {
@@ -90,23 +94,51 @@ fn fresh_id() -> u64 {
             id.set(NEXT.fetch_add(BLOCK, Relaxed));
         }
         id.set(id.get() + 1);
-        id.get()
+        FlightId::new(id.get()).expect("numbers begin with 1")
     })
 }
 
+// The current chain in parts. Nearly always the number is all of it: a thread local that has
+// nothing to drop costs next to nothing, the other one does.
 sync::thread_local! {
-    static CURRENT: Cell<Option<Chain>> = const { Cell::new(None) };
+    static ID: Cell<Option<FlightId>> = const { Cell::new(None) };
+    /// Whether `ABOVE` holds anything.
+    static NESTED: Cell<bool> = const { Cell::new(false) };
+    static ABOVE: Cell<Option<Arc<Above>>> = const { Cell::new(None) };
 }
 
 /// The chain that the calling code runs in.
 #[inline]
 pub(crate) fn current() -> Option<Chain> {
-    let look = |current: &Cell<Option<Chain>>| {
-        let chain = current.take();
-        current.set(chain.clone());
+    let id = ID.with(Cell::get)?;
+    if !NESTED.with(Cell::get) {
+        return Some(Chain { id, above: None });
+    }
+    let look = |above: &Cell<Option<Arc<Above>>>| {
+        let chain = above.take();
+        above.set(chain.clone());
         chain
     };
-    CURRENT.try_with(look).ok().flatten()
+    Some(Chain { id, above: ABOVE.try_with(look).ok().flatten() })
+}
+
+/// Makes a chain the current one; returns the one before.
+fn replace(chain: Option<Chain>) -> Option<Chain> {
+    let (id, above) = chain.map_or((None, None), |chain| (Some(chain.id), chain.above));
+    let id = ID.with(|current| current.replace(id));
+    let nested = NESTED.with(|current| current.replace(above.is_some()));
+    if !nested && above.is_none() {
+        return id.map(|id| Chain { id, above: None });
+    }
+    match ABOVE.try_with(|current| current.replace(above)) {
+        Ok(above) => id.map(|id| Chain { id, above }),
+        Err(_) => {
+            // A thread that is ending keeps no chains any more.
+            ID.with(|current| current.set(None));
+            NESTED.with(|current| current.set(false));
+            None
+        }
+    }
 }
 
 /// Makes what the calling thread does part of a chain, until the guard is dropped.
@@ -122,17 +154,13 @@ pub(crate) struct Enter {
 
 impl Enter {
     fn chain(chain: Option<Chain>) -> Self {
-        let swap = |current: &Cell<Option<Chain>>| current.replace(chain);
-        Enter { before: CURRENT.try_with(swap).ok().flatten() }
+        Enter { before: replace(chain) }
     }
 }
 
 impl Drop for Enter {
     fn drop(&mut self) {
-        let before = self.before.take();
-        // A thread that is ending has no chain to go back to.
-        let ours = CURRENT.try_with(|current| current.replace(before)).ok();
-        drop(ours);
+        drop(replace(self.before.take()));
     }
 }
 
@@ -234,7 +262,7 @@ struct Edge {
 
 sync::global! {
     /// All waits from inside of chains, by the outermost flight of the waiter.
-    static WAITS: Mutex<HashMap<u64, Vec<Edge>>>;
+    static WAITS: Mutex<HashMap<FlightId, Vec<Edge>>>;
 }
 
 /// Calls that wait now from inside of chains.
@@ -246,7 +274,7 @@ pub(crate) fn waits() -> usize {
 /// A wait that may go on. Ends when dropped.
 pub(crate) struct Waiting {
     /// Root of the waiter, waiter, target.
-    edge: Option<(u64, u64, u64)>,
+    edge: Option<(FlightId, FlightId, FlightId)>,
 }
 
 /// Notes that a call in chain `me` waits for `target`; `None` if that could never end.
@@ -263,7 +291,7 @@ pub(crate) fn wait_for(me: Option<&Chain>, target: &Chain) -> Option<Waiting> {
 
 /// Whether `target` can only land after a flight of the chain `me`: follows, from the target, every
 /// wait of a call inside it, and so on.
-fn needs(target: &Chain, me: &Chain, waits: &HashMap<u64, Vec<Edge>>) -> bool {
+fn needs(target: &Chain, me: &Chain, waits: &HashMap<FlightId, Vec<Edge>>) -> bool {
     let mut seen = vec![target.id];
     let mut open = vec![target];
     while let Some(flight) = open.pop() {

@@ -51,7 +51,7 @@ pub(super) trait Member: Send + Sync {
     /// Entries now.
     fn len(&self) -> usize;
     /// Checks and empties every shard.
-    #[cfg(any(test, shuttle))]
+    #[cfg(all(test, shuttle))]
     fn check(&self);
     /// Locks every shard against changes; how many entries that are.
     #[cfg(shuttle)]
@@ -160,7 +160,7 @@ impl Bound {
     }
 
     /// Checks every table and the bound; empties the storage.
-    #[cfg(any(test, shuttle))]
+    #[cfg(all(test, shuttle))]
     pub(super) fn check(&self) {
         let len = self.len();
         if let Some(capacity) = self.capacity {

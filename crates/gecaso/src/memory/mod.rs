@@ -10,7 +10,7 @@ mod shard;
 mod table;
 
 pub(crate) use shard::{Entry, Stored};
-pub(crate) use table::{Changed, Displaced, Incoming, Table};
+pub(crate) use table::{Displaced, Incoming, Table};
 
 use crate::key::NearKey;
 use crate::outcome::Value;

@@ -124,19 +124,31 @@ impl<K, V> Shard<K, V> {
         self.policy.touch(slot);
     }
 
+    /// Puts an entry into a slot of its own. It is moved part by part from where the caller has it:
+    /// a slot that is made elsewhere and then copied waits for its own stores.
     #[inline]
-    pub(super) fn insert(&mut self, hash: u64, expires: Nanos, stamp: u64, stored: Stored<K, V>) {
-        let hit = AtomicBool::new(false);
-        let new = Slot { hash, expires, stamp, hit, stored: Some(stored) };
+    pub(super) fn insert(
+        &mut self,
+        hash: u64,
+        expires: Nanos,
+        stamp: u64,
+        stored: &mut Option<Stored<K, V>>,
+    ) {
         let slot = match self.free.pop() {
             Some(slot) => {
-                self.slots[slot as usize] = new;
+                let at = &mut self.slots[slot as usize];
+                at.hash = hash;
+                at.expires = expires;
+                at.stamp = stamp;
+                *at.hit.get_mut() = false;
+                std::mem::swap(&mut at.stored, stored);
                 slot
             }
             None => {
                 let slot =
                     SlotId::try_from(self.slots.len()).expect("a shard has under 2^32 slots");
-                self.slots.push(new);
+                let hit = AtomicBool::new(false);
+                self.slots.push(Slot { hash, expires, stamp, hit, stored: stored.take() });
                 slot
             }
         };
@@ -145,32 +157,37 @@ impl<K, V> Shard<K, V> {
         self.policy.insert(slot);
     }
 
-    /// Puts another entry into a slot, which counts as a hit.
+    /// Exchanges the entry of a slot, which counts as a hit.
     pub(super) fn replace(
         &mut self,
         slot: SlotId,
         expires: Nanos,
         stamp: u64,
-        stored: Stored<K, V>,
-    ) -> Stored<K, V> {
+        stored: &mut Option<Stored<K, V>>,
+    ) {
         self.touch(slot, stamp);
         self.mark(slot);
         let slot = &mut self.slots[slot as usize];
         slot.expires = expires;
-        slot.stored.replace(stored).expect(FULL)
+        std::mem::swap(&mut slot.stored, stored);
     }
 
     pub(super) fn remove(&mut self, slot: SlotId) -> Stored<K, V> {
         self.policy.remove(slot);
-        self.vacate(slot)
+        let mut removed = None;
+        self.vacate(slot, &mut removed);
+        removed.expect(FULL)
     }
 
-    /// Makes room by the policy's choice; `None` if the shard is empty.
-    pub(super) fn evict(&mut self) -> Option<Stored<K, V>> {
+    /// Makes room by the policy's choice, and moves what was there to where the caller wants it;
+    /// false if the shard is empty.
+    pub(super) fn evict(&mut self, to: &mut Option<Stored<K, V>>) -> bool {
         let slots = &mut self.slots;
-        let slot = self.policy.evict(|slot| std::mem::take(slots[slot as usize].hit.get_mut()))?;
+        let hit = |slot: SlotId| std::mem::take(slots[slot as usize].hit.get_mut());
+        let Some(slot) = self.policy.evict(hit) else { return false };
         self.evictions += 1;
-        Some(self.vacate(slot))
+        self.vacate(slot, to);
+        true
     }
 
     /// The stamp of the entry that is next to go.
@@ -202,17 +219,17 @@ impl<K, V> Shard<K, V> {
         std::mem::take(&mut self.slots)
     }
 
-    /// Empties a slot that the policy has already forgotten.
+    /// Empties a slot that the policy has already forgotten. `to` is empty.
     #[inline]
-    fn vacate(&mut self, slot: SlotId) -> Stored<K, V> {
-        let hash = self.slots[slot as usize].hash;
+    fn vacate(&mut self, slot: SlotId, to: &mut Option<Stored<K, V>>) {
+        let vacated = &mut self.slots[slot as usize];
+        let hash = vacated.hash;
+        vacated.expires = NEVER;
+        std::mem::swap(&mut vacated.stored, to);
         if let Ok(indexed) = self.index.find_entry(hash, |&at| at == slot) {
             indexed.remove();
         }
         self.free.push(slot);
-        let vacated = &mut self.slots[slot as usize];
-        vacated.expires = NEVER;
-        vacated.stored.take().expect(FULL)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -220,7 +237,7 @@ impl<K, V> Shard<K, V> {
     }
 
     /// Checks that index, slots, free list and policy agree. Empties the shard.
-    #[cfg(any(test, shuttle))]
+    #[cfg(all(test, shuttle))]
     pub(super) fn check(&mut self) {
         assert_eq!(self.index.len() + self.free.len(), self.slots.len(), "no slot is lost");
         let full = self.slots.iter().filter(|slot| slot.stored.is_some()).count();
@@ -231,7 +248,7 @@ impl<K, V> Shard<K, V> {
         }
         if !matches!(self.policy, AnyPolicy::None) {
             let mut evicted = 0;
-            while self.evict().is_some() {
+            while self.evict(&mut None) {
                 evicted += 1;
             }
             assert_eq!(evicted, full, "the policy knows every entry once");

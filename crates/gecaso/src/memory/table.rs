@@ -54,13 +54,14 @@ struct Guarded<K, V> {
 /// An entry on its way in.
 pub(crate) struct Incoming<K, V> {
     pub(crate) hash: u64,
-    pub(crate) stored: Stored<K, V>,
+    /// What comes in; once it is in, what it replaced.
+    pub(crate) stored: Option<Stored<K, V>>,
     pub(crate) expires: Nanos,
 }
 
 /// What an insertion pushed out. Dropped by the caller when no lock is held.
 pub(crate) struct Displaced<K, V> {
-    /// The old entry of the key, or the one that was evicted for it.
+    /// Evicted from the same shard.
     one: Option<Stored<K, V>>,
     /// Evicted from another function's table, or from another shard.
     elsewhere: Option<Evicted>,
@@ -75,9 +76,6 @@ impl<K, V> Displaced<K, V> {
 
 /// Slots in which each insertion of an entry that expires looks for one that has.
 const SWEEPS: usize = 2;
-
-/// A lost bet on what a shard holds: what to compare before the next try, and the entry again.
-pub(crate) type Changed<K, V> = (Snapshot<Entry<K, V>>, Incoming<K, V>);
 
 impl<K: NearKey, V: Value> Table<K, V> {
     pub(super) fn join(bound: Arc<Bound>) -> Self {
@@ -229,12 +227,11 @@ impl<K: NearKey, V: Value> Table<K, V> {
     pub(crate) fn put(
         &self,
         known: &Snapshot<Entry<K, V>>,
-        incoming: Incoming<K, V>,
+        incoming: &mut Incoming<K, V>,
         displaced: &mut Displaced<K, V>,
-    ) -> Result<(), Changed<K, V>> {
-        let Incoming { hash, stored, expires } = incoming;
+    ) -> Result<(), Snapshot<Entry<K, V>>> {
+        let Incoming { hash, ref mut stored, expires } = *incoming;
         if self.bound.capacity == Some(0) {
-            displaced.one = Some(stored);
             return Ok(());
         }
         let home = self.home(hash);
@@ -242,22 +239,22 @@ impl<K: NearKey, V: Value> Table<K, V> {
         let mut place = self.bound.reserve();
         loop {
             let mut shard = sync::write(shard);
-            let found = match &stored {
-                Stored::Plain(new) => Ok(Self::plain(&shard, hash, |key| *key == new.key)),
-                Stored::Foreign(_) => Self::foreign(&shard, hash, known),
+            let found = match stored {
+                Some(Stored::Plain(new)) => Ok(Self::plain(&shard, hash, |key| *key == new.key)),
+                _ => Self::foreign(&shard, hash, known),
             };
             let found = match found {
                 Ok(found) => found,
                 Err(snapshot) => {
                     drop(shard);
                     self.bound.give_back(place.into());
-                    return Err((snapshot, Incoming { hash, stored, expires }));
+                    return Err(snapshot);
                 }
             };
             if let Some(slot) = found {
                 let expired = self.is_expired(shard.expires(slot));
                 Self::count(puts);
-                displaced.one = Some(shard.replace(slot, expires, self.bound.stamp(), stored));
+                shard.replace(slot, expires, self.bound.stamp(), stored);
                 shard.expirations += u64::from(expired);
                 drop(shard);
                 self.bound.give_back(place.into());
@@ -272,8 +269,7 @@ impl<K: NearKey, V: Value> Table<K, V> {
             // The place of one that expired is as good as any; the rest goes back.
             let mut spare = gone + usize::from(place);
             if spare == 0 && !self.bound.is_shared() {
-                displaced.one = shard.evict();
-                spare = displaced.one.is_some().into();
+                spare = shard.evict(&mut displaced.one).into();
             }
             if spare > 0 {
                 Self::count(puts);
@@ -383,7 +379,7 @@ impl<K: NearKey, V: Value> Table<K, V> {
     }
 
     /// Checks the whole storage, and empties it.
-    #[cfg(any(test, shuttle))]
+    #[cfg(all(test, shuttle))]
     pub(crate) fn check(&self) {
         self.bound.check();
     }
@@ -395,7 +391,9 @@ impl<K: NearKey, V: Value> Member for Part<K, V> {
     }
 
     fn evict(&self, shard: usize) -> Option<Evicted> {
-        Some(Box::new(sync::write(&self.shards[shard].shard).evict()?))
+        let mut evicted = None;
+        sync::write(&self.shards[shard].shard).evict(&mut evicted);
+        Some(Box::new(evicted?))
     }
 
     fn len(&self) -> usize {
@@ -408,7 +406,7 @@ impl<K: NearKey, V: Value> Member for Part<K, V> {
         (held.iter().map(|shard| shard.len()).sum(), Box::new(held))
     }
 
-    #[cfg(any(test, shuttle))]
+    #[cfg(all(test, shuttle))]
     fn check(&self) {
         for Guarded { shard, .. } in &self.shards {
             sync::write(shard).check();

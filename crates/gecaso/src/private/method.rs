@@ -52,7 +52,7 @@ struct Entry<K: NearKey, V: Value> {
     returns: (TypeId, &'static str),
 }
 
-/// A key from the registry, with what its own query says of [`Query::is_plain`]: all queries of a
+/// A key from the registry, with what its own query says of `Query::is_plain`: all queries of a
 /// cache must agree on that.
 pub struct Keyed<K> {
     key: K,

@@ -133,7 +133,10 @@ fn keys_and_values_call_back() {
     with_world(3, |world| {
         scope(|s| {
             s.spawn(|| drop((world.call(1), world.call(2))));
-            s.spawn(|| drop((world.call(2), world.invalidate(2))));
+            s.spawn(|| {
+                drop(world.call(2));
+                world.invalidate(2);
+            });
             s.spawn(|| drop((world.insert(1), world.call(3))));
         });
     });
@@ -154,7 +157,10 @@ fn keys_and_values_call_back_while_they_are_evicted() {
         scope(|s| {
             s.spawn(|| drop((world.call(1), world.call(2))));
             s.spawn(|| drop((world.call(2), world.call(3))));
-            s.spawn(|| drop((world.insert(3), world.clear())));
+            s.spawn(|| {
+                world.insert(3);
+                world.clear();
+            });
         });
     });
 }
@@ -168,11 +174,12 @@ struct NosyWaker {
 impl NosyWaker {
     fn call_back(&self) {
         let Some(world) = self.world.upgrade() else { return };
+        // Nothing that waits: those who come after it are not awake yet.
         match pick(4) {
             0 => drop(world.look(1)),
             1 => world.invalidate(1),
             2 => world.clear(),
-            _ => drop(world.call(2)),
+            _ => drop(world.insert(1)),
         }
     }
 }
@@ -219,7 +226,9 @@ fn wakers_call_back() {
             })
         });
         s.spawn(|| block_on_nosily(&world, world.call_async(1)));
-        s.spawn(|| block_on_nosily(&world, give_up_after(1 + pick(3), world.call_async(1))).is_some());
+        s.spawn(|| {
+            block_on_nosily(&world, give_up_after(1 + pick(3), world.call_async(1))).is_some()
+        });
     });
     world.settle(1..3);
 }

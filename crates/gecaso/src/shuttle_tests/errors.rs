@@ -195,4 +195,3 @@ fn errors_among_cancellations() {
     });
     world.settle(1..2);
 }
-

@@ -2,6 +2,8 @@
 
 use super::world::{Colliding, Label, Loaded, Stamped, World, is_inserted};
 use super::{give_up_after, pick, scenarios};
+use crate::key::ByRef;
+use crate::outcome::Whole;
 use shuttle::future::block_on;
 use shuttle::thread::scope;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
@@ -54,9 +56,16 @@ fn clear_wins_over_bodies() {
 /// it hands it on.
 fn clear_wins_over_those_who_look_again() {
     let world = World::<u32, Loaded>::of(2);
+    world.call(1);
+    let look_again = || {
+        let floor = world.floor(1);
+        let missed = world.cache.missed(&ByRef(&1));
+        let got = world.cache.load::<Whole, _>(missed, |_| true, || world.body(1));
+        world.accept(1, floor, &got);
+    };
     scope(|s| {
-        s.spawn(|| world.call(1));
-        s.spawn(|| world.call(1));
+        s.spawn(look_again);
+        s.spawn(look_again);
         s.spawn(|| {
             world.clear();
             world.call(1)

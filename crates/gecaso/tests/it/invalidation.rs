@@ -240,7 +240,7 @@ fn never_older_than_the_last_invalidation(act: fn(&Cache<u8, u64>, u64)) {
                 // Enough of them met a load on its way.
                 version >= rounds(1_000) as u64
                     && version % 64 == 0
-                    && cache.stats().loads > version / 100
+                    && cache.stats().loads >= rounds(100) as u64
             });
             over.store(true, SeqCst);
         });

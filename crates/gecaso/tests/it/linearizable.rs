@@ -116,8 +116,13 @@ fn run(name: &str, storage: &Storage, may_forget: bool, histories: usize, seed: 
                         let call = match kind {
                             0 | 1 => Call::Get(cache.get(&key)),
                             2..6 => {
-                                let mut pause = || (new % 2 == 0).then(std::thread::yield_now);
-                                Call::GetWith(new, cache.get_with(&key, || (pause(), new).1))
+                                let body = || {
+                                    if new % 2 == 0 {
+                                        std::thread::yield_now();
+                                    }
+                                    new
+                                };
+                                Call::GetWith(new, cache.get_with(&key, body))
                             }
                             6 => drop_then(cache.insert(key, new), Call::Insert(new)),
                             9 => drop_then(cache.clear(), Call::Clear),

@@ -224,7 +224,7 @@ fn fib_of_90_runs_91_bodies() {
 }
 
 /// Bytes of stack that one level of recursion through a cache takes at most, in this build.
-const LEVEL: usize = if cfg!(debug_assertions) { 16 * 1024 } else { 2 * 1024 };
+const LEVEL: usize = if cfg!(debug_assertions) { 8 * 1024 } else { 2 * 1024 };
 
 /// The address of something on the stack of whoever calls.
 #[inline(never)]
