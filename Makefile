@@ -78,8 +78,8 @@ model: ## Model checks: shuttle tries GECASO_SCHEDULES interleavings
 	    -p gecaso --lib --release shuttle
 
 .PHONY: bench
-bench: ## gecaso beside its rivals, in one run
-	$(CARGO) bench -p gecaso-bench
+bench: ## gecaso beside its rivals, in one run; ARGS='--quick --only hit'
+	$(CARGO) run --quiet --release -p gecaso-bench -- $(ARGS)
 
 .PHONY: lint
 lint: ## Format, clippy and the number of dependencies, all as in CI

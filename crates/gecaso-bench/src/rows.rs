@@ -29,7 +29,7 @@ struct Group {
 }
 
 const HITS: &[(&str, Asked, usize)] =
-    &[("1k keys, 1 thread", Asked::Thousand, 1), ("1k keys, 2 threads", Asked::Thousand, 2)];
+    &[("1k keys, 1t", Asked::Thousand, 1), ("1k keys, 2t", Asked::Thousand, 2)];
 const FRESH: &[(&str, Asked, usize)] =
     &[("1 thread", Asked::Fresh, 1), ("2 threads", Asked::Fresh, 2)];
 
@@ -38,12 +38,7 @@ const GROUPS: &[Group] = &[
         name: "hit-f",
         title: "hit of a memoized f(u64) -> u64",
         task: Task::F,
-        columns: &[
-            ("1 key, 1 thread", Asked::One, 1),
-            ("1 key, 2 threads", Asked::One, 2),
-            HITS[0],
-            HITS[1],
-        ],
+        columns: &[("1 key, 1t", Asked::One, 1), ("1 key, 2t", Asked::One, 2), HITS[0], HITS[1]],
     },
     Group {
         name: "hit-g",

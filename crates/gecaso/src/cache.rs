@@ -14,7 +14,7 @@ use std::future::Future;
 use std::hash::Hash;
 use std::time::Duration;
 
-/// A cache to hold and pass around: everything that `#[cached]` does, by hand.
+/// A cache to hold and pass around: what `#[cached]` does, by hand.
 ///
 /// One body runs per key at a time; callers that come meanwhile wait and share its result. Share a
 /// cache between threads by reference, in an `Arc` or in a `static` `LazyLock`.
@@ -39,7 +39,7 @@ pub struct Cache<K: NearKey, V: Value> {
     pub(crate) flights: Flights<K, V>,
     pub(crate) counters: crate::stats::Counters,
     pub(crate) ttl: Option<Duration>,
-    /// False if the lifetime is zero: then results are shared, and never stored.
+    /// False if the lifetime or the bound is zero: then results are shared, and never stored.
     pub(crate) stores: bool,
     pub(crate) max_wait: Duration,
     name: &'static str,
@@ -85,12 +85,14 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     #[doc(hidden)]
     pub fn open<S: IntoTier<K, V, M>, M>(storage: S, settings: Settings) -> Self {
         let Settings { name, version, ttl, max_wait } = settings;
+        let near = storage.into_tier().near;
+        let stores = ttl != Some(Duration::ZERO) && near.has_places();
         Cache {
-            near: storage.into_tier().near,
+            near,
             flights: Flights::new(),
             counters: Default::default(),
             ttl,
-            stores: ttl != Some(Duration::ZERO),
+            stores,
             max_wait: max_wait.unwrap_or(Self::DEFAULT_MAX_WAIT),
             name,
             version,
@@ -131,6 +133,10 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     /// # Errors
     ///
     /// The body's own. Wrap an error that is not `Clone` in an `Arc`.
+    ///
+    /// # Panics
+    ///
+    /// As [`get_with`](Self::get_with).
     ///
     /// ```
     /// let cache: gecaso::Cache<String, u16> = gecaso::Cache::new(gecaso::LruStorage::new(16));
@@ -193,7 +199,12 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         }
     }
 
-    /// Runs `body` now and stores what it returns; until then callers get the old value.
+    /// Runs `body` now and stores what it returns; until then callers get the old value. Callers
+    /// that miss meanwhile wait for this body.
+    ///
+    /// # Panics
+    ///
+    /// If `body` panics; the old value stays.
     pub fn refresh<Q>(&self, key: &Q, body: impl FnOnce() -> V) -> V
     where
         K: Borrow<Q>,
@@ -203,12 +214,56 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     }
 
     /// As [`refresh`](Self::refresh), for an asynchronous body.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future drops the body; the old value stays.
     pub async fn refresh_async<Q>(&self, key: &Q, body: impl Future<Output = V>) -> V
     where
         K: Borrow<Q>,
         Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
     {
         self.reload_async::<Whole, _>(self.missed(&ByRef(key)), all, body).await
+    }
+
+    /// As [`refresh`](Self::refresh), for a body that may fail: then the old value stays.
+    ///
+    /// # Errors
+    ///
+    /// The body's own.
+    ///
+    /// # Panics
+    ///
+    /// If `body` panics; the old value stays.
+    pub fn try_refresh<Q, E>(&self, key: &Q, body: impl FnOnce() -> Result<V, E>) -> Result<V, E>
+    where
+        K: Borrow<Q>,
+        Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
+        E: Clone + Send + Sync + 'static,
+    {
+        self.reload::<OkShared, _>(self.missed(&ByRef(key)), all, body)
+    }
+
+    /// As [`try_refresh`](Self::try_refresh), for an asynchronous body.
+    ///
+    /// # Errors
+    ///
+    /// The body's own.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future drops the body; the old value stays.
+    pub async fn try_refresh_async<Q, E>(
+        &self,
+        key: &Q,
+        body: impl Future<Output = Result<V, E>>,
+    ) -> Result<V, E>
+    where
+        K: Borrow<Q>,
+        Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
+        E: Clone + Send + Sync + 'static,
+    {
+        self.reload_async::<OkShared, _>(self.missed(&ByRef(key)), all, body).await
     }
 
     /// The stored value, if it is fresh, without counting and without changing what is evicted

@@ -50,13 +50,22 @@ struct Record<K, V> {
     group: FlightId,
     /// Grows with each flight: which of two began later.
     begun: u64,
-    /// Whether calls that miss join this flight: the latest of its key, unless invalid.
-    joinable: bool,
-    /// Whether what this flight brings may be stored: not after an invalidation, nor once a flight
-    /// that began later has stored.
-    valid: bool,
+    standing: Standing,
     /// Made by the first who waits.
     flight: Option<Arc<Flight<V>>>,
+}
+
+/// What a flight is still good for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// Calls that miss join it, and what it brings is stored.
+    Joinable,
+    /// What it brings is stored, unless a later flight has stored before. Nobody joins it any more:
+    /// a later flight has begun, or somebody has waited too long.
+    Outdated,
+    /// There was an invalidation, or a later flight has stored: what it brings goes to those who
+    /// wait for it, and nowhere else.
+    Invalid,
 }
 
 enum FlightKey<K> {
@@ -138,7 +147,9 @@ impl<K: NearKey, V> Flights<K, V> {
         let mut flight_key = Some(FlightKey::new(key, plain));
         let is_key = |other: &K| other == key;
         let (boarding, seen) = self.with_group(hash, is_key, |shard, group| {
-            let join = group.and_then(|group| shard.of(hash, group).find(|one| one.joinable));
+            let join = group.and_then(|group| {
+                shard.of(hash, group).find(|one| one.standing == Standing::Joinable)
+            });
             match join {
                 Some(record) => Boarding::Follow(record.flight()),
                 None => {
@@ -166,7 +177,7 @@ impl<K: NearKey, V> Flights<K, V> {
         let is_key = |other: &K| other == key;
         let (lead, seen) = self.with_group(hash, is_key, |shard, group| {
             if let Some(group) = group {
-                shard.of(hash, group).for_each(|record| record.joinable = false);
+                shard.of(hash, group).for_each(|record| record.standing = Standing::Outdated);
             }
             self.register(shard, hash, flight_key, inside, group)
         });
@@ -190,12 +201,11 @@ impl<K: NearKey, V> Flights<K, V> {
             chain: chain.clone(),
             group: group.unwrap_or(chain.id),
             begun: shard.begun,
-            joinable: true,
-            valid: true,
+            standing: Standing::Joinable,
             flight: None,
         };
         shard.records.insert_unique(hash, record, |record| record.hash);
-        Lead { flights: self, hash, chain, flight: None, registered: true, landed: false }
+        Lead { flights: self, hash, chain, flight: None, registered: true }
     }
 
     /// Does `act`, and makes the flights of a key invalid, as one step.
@@ -245,7 +255,9 @@ impl<K: NearKey, V> Flights<K, V> {
         let mut shard = sync::lock(self.shard(flight.hash));
         let is_this = |record: &Record<K, V>| record.chain.id == flight.chain.id;
         if let Some(record) = shard.records.find_mut(flight.hash, is_this) {
-            record.joinable = false;
+            if record.standing == Standing::Joinable {
+                record.standing = Standing::Outdated;
+            }
         }
     }
 
@@ -275,7 +287,8 @@ impl<K, V> Shard<K, V> {
         if self.records.is_empty() {
             return Ok(None); // what `known` saw has ended
         }
-        let valid = || self.records.iter_hash(hash).filter(|one| one.hash == hash && one.valid);
+        let valid =
+            || self.records.iter_hash(hash).filter(|one| one.hash == hash && one.is_valid());
         let foreign = || {
             valid().filter_map(|record| match &record.key {
                 FlightKey::Plain(_) => None,
@@ -296,7 +309,7 @@ impl<K, V> Shard<K, V> {
     fn of(&mut self, hash: u64, group: FlightId) -> impl Iterator<Item = &mut Record<K, V>> {
         self.records
             .iter_hash_mut(hash)
-            .filter(move |record| record.hash == hash && record.group == group && record.valid)
+            .filter(move |record| record.hash == hash && record.group == group && record.is_valid())
     }
 }
 
@@ -312,8 +325,11 @@ impl<K: NearKey> FlightKey<K> {
 
 impl<K, V> Record<K, V> {
     fn invalidate(&mut self) {
-        self.valid = false;
-        self.joinable = false;
+        self.standing = Standing::Invalid;
+    }
+
+    fn is_valid(&self) -> bool {
+        self.standing != Standing::Invalid
     }
 
     fn flight(&mut self) -> Arc<Flight<V>> {
@@ -397,7 +413,6 @@ pub(crate) struct Lead<'a, K: NearKey, V> {
     /// Those who wait; known once the flight has left the register.
     flight: Option<Arc<Flight<V>>>,
     registered: bool,
-    landed: bool,
 }
 
 impl<K: NearKey, V> Lead<'_, K, V> {
@@ -423,7 +438,7 @@ impl<K: NearKey, V> Lead<'_, K, V> {
             let mut shard = sync::lock(self.flights.shard(self.hash));
             let is_this = |one: &Record<K, V>| one.chain.id == self.chain.id;
             let Ok(entry) = shard.records.find_entry(self.hash, is_this) else { return Ok(()) };
-            let stores = entry.get().valid;
+            let stores = entry.get().is_valid();
             if stores {
                 store()?;
             }
@@ -453,7 +468,10 @@ impl<K: NearKey, V> Lead<'_, K, V> {
                 entry.map(|entry| entry.remove().0)
             };
             self.registered = false;
-            self.flight = record.and_then(|record| record.flight);
+            if let Some(record) = record {
+                // First, so that nobody is forgotten if the drop of the key panics.
+                self.flight = record.flight;
+            }
         }
         self.flight.is_some()
     }
@@ -465,7 +483,6 @@ impl<K: NearKey, V> Lead<'_, K, V> {
 
     fn end(&mut self, landing: Landing<V>) {
         self.leave();
-        self.landed = true;
         if let Some(flight) = self.flight.take() {
             flight.land(landing);
         }
@@ -474,7 +491,7 @@ impl<K: NearKey, V> Lead<'_, K, V> {
 
 impl<K: NearKey, V> Drop for Lead<'_, K, V> {
     fn drop(&mut self) {
-        if !self.landed {
+        if self.registered || self.flight.is_some() {
             // The key goes on the way: foreign code, and nobody has been answered yet.
             let _inside = reentry::enter(self.chain());
             self.end(Landing::Gone);

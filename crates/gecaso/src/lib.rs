@@ -15,12 +15,25 @@
 //! long_and_boring_function::invalidate(1);
 //! # }
 //! ```
+//!
+//! - `#[cached]` (feature `macros`, on by default) is the attribute; its page lists its words. A
+//!   free function gets a handle of its own name; a method is found by `gecaso::handle`.
+//! - [`Cache`] is the same by hand, to hold and pass around.
+//! - [`MemoryStorage`] and [`LruStorage`] keep the entries. One storage may serve many functions,
+//!   of different types, within one bound.
+//! - [`ManualClock`] stands in for time in tests.
+//!
+//! One body runs per key at a time; those who come meanwhile wait and share its result. What was
+//! loaded before an invalidation is never given to a call that starts after it. A body that asks
+//! for itself, by whatever way round, runs uncached instead of hanging. Nothing of yours runs
+//! under a lock of ours.
 
 #![forbid(unsafe_op_in_unsafe_fn)]
+// Without the attribute, nobody calls what only its expansion needs.
+#![cfg_attr(not(feature = "macros"), allow(dead_code))]
 // The bans of clippy.toml are for what ships.
 #![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::disallowed_macros))]
 
-/// Caches the results of a function. See the [crate's documentation](crate) for its words.
 #[cfg(feature = "macros")]
 pub use gecaso_macros::cached;
 

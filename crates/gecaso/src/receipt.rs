@@ -32,12 +32,18 @@ impl Receipt {
         Receipt { outcome: Err(error) }
     }
 
+    /// Both: the first that failed is kept.
+    pub(crate) fn and(self, other: Receipt) -> Receipt {
+        Receipt { outcome: self.outcome.and(other.outcome) }
+    }
+
     /// Waits until every storage has it.
     ///
     /// # Errors
     ///
-    /// If a storage could not be told, or (for [`handle`](crate::handle)) if there was no cache yet
-    /// to insert into.
+    /// If a storage could not be told. From [`handle`](crate::handle), also if the method has not
+    /// been called yet, if more than one method goes by the name, or if the value is of another
+    /// type than the method returns.
     pub fn wait(self) -> Result<()> {
         self.outcome
     }

@@ -3,10 +3,10 @@
 //! Every body runs inside its flight, and a flight begun by a body has that body's flight as
 //! parent: the *chain* of a call. A call inside a chain that is about to wait for another flight
 //! asks here first. If that flight can only land after one of the chain's own flights, waiting
-//! would never end and the caller runs its body uncached instead. Calls outside of every body
-//! (nearly all) never come here.
+//! would never end and the caller runs its body uncached instead. A call outside of every body, as
+//! nearly all are, takes no lock here.
 //!
-//! Called by `call`. Knows flights only as links; knows no key, value or storage.
+//! Called by `call` and `flight`. Knows flights only as links; knows no key, value or storage.
 
 use crate::sync;
 use std::cell::Cell;

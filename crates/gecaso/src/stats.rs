@@ -23,7 +23,8 @@ use std::time::Duration;
 pub struct Stats {
     /// Calls answered from the storage.
     pub hits: u64,
-    /// Calls that found nothing fresh: they ran the body or waited for another call that did.
+    /// Calls that found nothing fresh: they ran the body, or waited for another call that did, or
+    /// only looked ([`Cache::get`](crate::Cache::get)).
     pub misses: u64,
     /// Bodies begun, whatever they returned.
     pub loads: u64,
@@ -125,7 +126,7 @@ impl Counters {
         let mean = stripe.load_nanos.load(Relaxed).checked_div(before).unwrap_or(SHORT);
         match before {
             _ if before < SAMPLE || mean >= SHORT => 1,
-            _ if before % SAMPLE == 0 => SAMPLE,
+            _ if before.is_multiple_of(SAMPLE) => SAMPLE,
             _ => 0,
         }
     }

@@ -23,7 +23,7 @@ impl<K: NearKey, V: Value> std::fmt::Debug for Tier<K, V> {
 pub struct Near;
 
 /// Everything that can be given as a storage: [`MemoryStorage`], [`LruStorage`], references to them
-/// and to a `LazyLock` that holds one. The marker `M` is inferred.
+/// and to a `LazyLock` that holds one. The marker `M` is inferred. Not to be implemented outside.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a storage",
     label = "expected a storage, such as `LruStorage::new(128)` or `MemoryStorage::bounded(1_000)`"

@@ -2,7 +2,7 @@
 //!
 //! Time is monotonic, in nanoseconds since the process first asked; it says nothing about the wall.
 //! A manual clock stands in for it in tests. Used by storages (expiry), `flight` (bounded waits)
-//! and `stats` (how long loads take); knows none of them.
+//! and `call` (how long loads take); knows none of them.
 
 use crate::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use crate::sync::{Condvar, Mutex, MutexGuard};

@@ -88,8 +88,8 @@ fn insert_sharded(id: u64) -> u64 {
     0
 }
 
-functions!(one_lock, "cached #[cached(max_size)]", cached, insert_one_lock);
-functions!(sharded, "cached #[concurrent_cached(max_size)]", concurrent_cached, insert_sharded);
+functions!(one_lock, "cached #[cached]", cached, insert_one_lock);
+functions!(sharded, "cached #[concurrent_cached]", concurrent_cached, insert_sharded);
 
 #[cached(max_size = 10_000, sync_writes = "by_key")]
 fn slow_by_key(id: u64) -> u64 {
@@ -103,7 +103,7 @@ async fn slow_by_key_async(id: u64) -> u64 {
 
 /// The word that makes cached run one body per key: for the stampedes alone.
 fn by_key() -> Peer {
-    let mut peer = Peer::new("cached #[cached(sync_writes = \"by_key\")]");
+    let mut peer = Peer::new("cached #[cached], by_key");
     peer.slow = Some(slow_by_key);
     peer.slow_task = Some(|id| Box::pin(slow_by_key_async(id)));
     peer

@@ -2,8 +2,8 @@
 //!
 //! The bound is exact at every moment: a place is reserved before an entry goes in, and who finds
 //! none left takes an entry out first. Where several functions share a storage, each has a table of
-//! its own, and stamps say which of them holds the oldest entry. Two locks of this folder are never
-//! held at once, but for the list of members while one member is asked.
+//! its own, and stamps say which of them holds the oldest entry. No two locks of this folder are
+//! held at once.
 
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{self, RwLock};
@@ -140,8 +140,8 @@ impl Bound {
 
     /// Evicts from whichever shard has an entry, this one last.
     pub(super) fn evict_anywhere(&self, home: usize) -> Option<Evicted> {
-        let others = (home + 1..=home + self.shards).map(|shard| shard % self.shards);
-        others.into_iter().find_map(|shard| self.evict_oldest(shard))
+        let mut others = (home + 1..=home + self.shards).map(|shard| shard % self.shards);
+        others.find_map(|shard| self.evict_oldest(shard))
     }
 
     /// Entries of all tables together. Shards are counted one after the other, so an entry that

@@ -38,10 +38,11 @@ impl<K, V> Stored<K, V> {
     }
 }
 
-struct Slot<K, V> {
+pub(super) struct Slot<K, V> {
     hash: u64,
     expires: Nanos,
-    /// When it came in or was last used, in the order of a storage that several functions share.
+    /// When it came in (or, in LRU order, was last used), in a storage that several functions
+    /// share.
     stamp: u64,
     /// Hit since the policy last asked. Written by readers, and only when it changes.
     hit: AtomicBool,
@@ -210,10 +211,8 @@ impl<K, V> Shard<K, V> {
     }
 
     /// Takes everything out and gives the memory back with it.
-    pub(super) fn clear(&mut self) -> Vec<impl Sized + use<K, V>> {
-        let full = |(slot, at): (SlotId, &Slot<K, V>)| at.stored.is_some().then_some(slot);
-        let full = (0..).zip(&self.slots).filter_map(full);
-        full.for_each(|slot| self.policy.remove(slot));
+    pub(super) fn clear(&mut self) -> Vec<Slot<K, V>> {
+        self.policy.clear();
         self.index = HashTable::new();
         self.free = Vec::new();
         std::mem::take(&mut self.slots)

@@ -74,6 +74,9 @@ impl<K, V> Displaced<K, V> {
     }
 }
 
+/// The entries that share a hash, as seen a moment ago.
+pub(crate) type Seen<K, V> = Snapshot<Entry<K, V>>;
+
 /// Slots in which each insertion of an entry that expires looks for one that has.
 const SWEEPS: usize = 2;
 
@@ -128,19 +131,13 @@ impl<K: NearKey, V: Value> Table<K, V> {
         match self.order {
             Order::Sieve => {
                 let shard = sync::read(lock);
-                let slot = Self::plain(&shard, hash, |key| query.matches(key))?;
-                if self.is_expired(shard.expires(slot)) {
-                    return None;
-                }
+                let slot = self.fresh(&shard, hash, |key| query.matches(key))?;
                 shard.mark(slot);
                 Some(shard.stored(slot).entry().value.clone())
             }
             Order::Lru => {
                 let mut shard = sync::write(lock);
-                let slot = Self::plain(&shard, hash, |key| query.matches(key))?;
-                if self.is_expired(shard.expires(slot)) {
-                    return None;
-                }
+                let slot = self.fresh(&shard, hash, |key| query.matches(key))?;
                 shard.touch(slot, self.bound.stamp());
                 Some(shard.stored(slot).entry().value.clone())
             }
@@ -214,26 +211,24 @@ impl<K: NearKey, V: Value> Table<K, V> {
             return self.fetch(hash, is).map(|entry| entry.value.clone());
         }
         let shard = sync::read(&self.guarded(hash).shard);
-        let slot = Self::plain(&shard, hash, is)?;
-        let fresh = !self.is_expired(shard.expires(slot));
-        fresh.then(|| shard.stored(slot).entry().value.clone())
+        let slot = self.fresh(&shard, hash, is)?;
+        Some(shard.stored(slot).entry().value.clone())
     }
 
     /// Stores an entry in the place of the one that `known` found, or as a new one; evicts if that
     /// needs a place.
     ///
+    /// Only if the storage [has places](Self::has_places).
+    ///
     /// May be called under the lock of a flight's shard: runs no foreign code. On `Err` compare the
     /// new snapshot, outside of every lock, and come again.
     pub(crate) fn put(
         &self,
-        known: &Snapshot<Entry<K, V>>,
+        known: &Seen<K, V>,
         incoming: &mut Incoming<K, V>,
         displaced: &mut Displaced<K, V>,
-    ) -> Result<(), Snapshot<Entry<K, V>>> {
+    ) -> Result<(), Seen<K, V>> {
         let Incoming { hash, ref mut stored, expires } = *incoming;
-        if self.bound.capacity == Some(0) {
-            return Ok(());
-        }
         let home = self.home(hash);
         let Guarded { shard, puts } = &self.part.shards[home];
         let mut place = self.bound.reserve();
@@ -297,8 +292,8 @@ impl<K: NearKey, V: Value> Table<K, V> {
         &self,
         hash: u64,
         query: &Q,
-        known: &Snapshot<Entry<K, V>>,
-    ) -> Result<Option<Stored<K, V>>, Snapshot<Entry<K, V>>> {
+        known: &Seen<K, V>,
+    ) -> Result<Option<Stored<K, V>>, Seen<K, V>> {
         let mut shard = sync::write(&self.guarded(hash).shard);
         let plain = Self::plain(&shard, hash, |key| query.matches(key));
         let found = match plain {
@@ -317,6 +312,13 @@ impl<K: NearKey, V: Value> Table<K, V> {
         puts.store(puts.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
     }
 
+    /// The slot of a plain key whose entry is fresh.
+    #[inline]
+    fn fresh(&self, shard: &Shard<K, V>, hash: u64, is: impl Fn(&K) -> bool) -> Option<SlotId> {
+        let slot = Self::plain(shard, hash, is)?;
+        (!self.is_expired(shard.expires(slot))).then_some(slot)
+    }
+
     /// The slot of a plain key.
     #[inline]
     fn plain(shard: &Shard<K, V>, hash: u64, is: impl Fn(&K) -> bool) -> Option<SlotId> {
@@ -330,8 +332,8 @@ impl<K: NearKey, V: Value> Table<K, V> {
     fn foreign(
         shard: &Shard<K, V>,
         hash: u64,
-        known: &Snapshot<Entry<K, V>>,
-    ) -> Result<Option<SlotId>, Snapshot<Entry<K, V>>> {
+        known: &Seen<K, V>,
+    ) -> Result<Option<SlotId>, Seen<K, V>> {
         let foreign = |slot| match shard.stored(slot) {
             Stored::Plain(_) => None,
             Stored::Foreign(entry) => Some((slot, entry)),
@@ -363,6 +365,11 @@ impl<K: NearKey, V: Value> Table<K, V> {
     #[inline]
     fn is_expired(&self, expires: Nanos) -> bool {
         expires != NEVER && self.clock().now() >= expires
+    }
+
+    /// Whether this storage has places at all. If not, nothing may be put.
+    pub(crate) fn has_places(&self) -> bool {
+        self.bound.capacity != Some(0)
     }
 
     pub(crate) fn clock(&self) -> &Clock {

@@ -167,22 +167,20 @@ fn a_body_waits_for_its_children() {
 }
 
 fn an_async_body_waits_for_its_tasks() {
-    fn parent(world: Arc<World<u32, Loaded>>, number: u32) -> impl Future<Output = Loaded> + Send {
-        async move {
-            let body = async {
-                let body = world.begin(number);
-                let child = |number| {
-                    let world = world.clone();
-                    async move { world.call_async(number).await }
-                };
-                let tasks = [1, 2].map(|n| shuttle::future::spawn(in_scope(child(n))));
-                for task in tasks {
-                    task.await.expect("nobody aborts it");
-                }
-                body.end()
+    async fn parent(world: Arc<World<u32, Loaded>>, number: u32) -> Loaded {
+        let body = async {
+            let body = world.begin(number);
+            let child = |number| {
+                let world = world.clone();
+                async move { world.call_async(number).await }
             };
-            world.call_async_with(number, body).await
-        }
+            let tasks = [1, 2].map(|number| shuttle::future::spawn(in_scope(child(number))));
+            for task in tasks {
+                task.await.expect("nobody aborts it");
+            }
+            body.end()
+        };
+        world.call_async_with(number, body).await
     }
     let world = Arc::new(World::<u32, Loaded>::of(4));
     world.allow(4);

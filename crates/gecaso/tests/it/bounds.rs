@@ -6,7 +6,7 @@ use crate::storages::Storage;
 use gecaso::{Cache, LruStorage, MemoryStorage};
 use proptest::prelude::*;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 #[test]
 fn a_storage_never_holds_more_than_its_capacity() {
@@ -174,7 +174,6 @@ fn values_alive_never_exceed_the_capacity_and_one_per_thread() {
     const THREADS: usize = 4;
     for storage in Storage::each(16) {
         let cache: Cache<u64, Arc<Alive<'static>>> = storage.cache();
-        let over = AtomicBool::new(false);
         let mut most = 0;
         std::thread::scope(|scope| {
             let threads: Vec<_> = (0..THREADS as u64)
@@ -188,10 +187,13 @@ fn values_alive_never_exceed_the_capacity_and_one_per_thread() {
                     })
                 })
                 .collect();
-            while !threads.iter().all(|thread| thread.is_finished()) {
+            loop {
+                let over = threads.iter().all(|thread| thread.is_finished());
                 most = most.max(ALIVE.load(SeqCst));
+                if over {
+                    break;
+                }
             }
-            over.store(true, SeqCst);
         });
         // Each thread holds the one it brings and, for a moment, the one it pushed out.
         assert!((16..=16 + 2 * THREADS).contains(&most), "{most} were alive, {storage:?}");

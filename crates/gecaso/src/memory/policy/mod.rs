@@ -18,8 +18,8 @@ pub(super) trait Policy {
     /// A slot has got an entry.
     fn insert(&mut self, slot: SlotId);
 
-    /// A slot was hit. Called under the exclusive lock, and only for policies whose hits move
-    /// things; the others see hits as marks, later, in `evict`.
+    /// A slot was hit, under the exclusive lock. Policies whose hits move nothing ignore it: they
+    /// see hits as marks, later, in `evict`.
     fn touch(&mut self, slot: SlotId);
 
     /// A slot has lost its entry.
@@ -39,6 +39,17 @@ pub(super) enum AnyPolicy {
     None,
     Lru(Lru),
     Sieve(Sieve),
+}
+
+impl AnyPolicy {
+    /// Forgets every slot, and gives the memory back.
+    pub(super) fn clear(&mut self) {
+        match self {
+            AnyPolicy::None => {}
+            AnyPolicy::Lru(lru) => *lru = Lru::default(),
+            AnyPolicy::Sieve(sieve) => *sieve = Sieve::default(),
+        }
+    }
 }
 
 impl Policy for AnyPolicy {
