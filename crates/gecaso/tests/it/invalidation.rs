@@ -207,6 +207,15 @@ fn an_invalidation_of_one_key_does_not_disturb_the_load_of_another() {
     }
 }
 
+/// Set when dropped, so that threads end although the test has failed.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, SeqCst);
+    }
+}
+
 /// A source that only grows, and threads that ask all the time. Who asks after an invalidation has
 /// returned must not see what was there before it.
 fn never_older_than_the_last_invalidation(act: fn(&Cache<u8, u64>, u64)) {
@@ -215,6 +224,7 @@ fn never_older_than_the_last_invalidation(act: fn(&Cache<u8, u64>, u64)) {
         let (source, promised) = (AtomicU64::new(0), AtomicU64::new(0));
         let over = AtomicBool::new(false);
         std::thread::scope(|scope| {
+            let _over = Over(&over);
             for _ in 0..3 {
                 scope.spawn(|| {
                     while !over.load(SeqCst) {
@@ -234,15 +244,13 @@ fn never_older_than_the_last_invalidation(act: fn(&Cache<u8, u64>, u64)) {
                 source.store(version, SeqCst);
                 act(&cache, version);
                 promised.store(version, SeqCst);
-                if version % 8 == 0 {
+                // Odd, when nothing is stored: loads begin now, for the next versions to meet.
+                if version % 8 == 1 {
                     std::thread::yield_now();
                 }
-                // Enough of them met a load on its way.
-                version >= rounds(1_000) as u64
-                    && version % 64 == 0
-                    && cache.stats().loads >= rounds(100) as u64
+                let enough = version >= rounds(1_000) as u64 && version % 64 == 0;
+                enough && cache.stats().loads >= rounds(100) as u64
             });
-            over.store(true, SeqCst);
         });
     }
 }

@@ -26,9 +26,15 @@ mod shared_bound;
 mod stampede;
 mod statistics;
 
+#[cfg(feature = "macros")]
 mod macro_arguments;
+#[cfg(feature = "macros")]
 mod macro_handles;
+#[cfg(feature = "macros")]
 mod macro_neighbours;
+#[cfg(feature = "macros")]
 mod macro_results;
+#[cfg(feature = "macros")]
 mod macro_shapes;
+#[cfg(feature = "macros")]
 mod macro_words;
