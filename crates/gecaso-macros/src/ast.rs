@@ -1,6 +1,6 @@
 //! What was written: the decorated item, taken apart as far as the macro needs.
 //!
-//! Called by `expand`. The body stays a token group, so that syntax which `syn` does not know yet
+//! Called by `driver`. The body stays a token group, so that syntax which `syn` does not know yet
 //! passes through. Must not judge: that is for `valid`.
 
 use proc_macro2::{Group, Span, TokenStream};

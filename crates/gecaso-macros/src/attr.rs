@@ -1,6 +1,6 @@
 //! The words of the attribute: an optional storage, then `word = value`, `word(..)` and flags.
 //!
-//! Called by `expand`. Checks each word alone; what words mean together is for `valid`.
+//! Called by `driver`. Checks each word alone; what words mean together is for `valid`.
 
 use crate::duration::Length;
 use crate::words;
@@ -205,7 +205,7 @@ impl Words {
                 }
                 self.skip = Some((word.span(), names.into_iter().collect()));
             }
-            _ => {}
+            _ => unreachable!("`{name}` is in the list of words, but nothing reads it"),
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Durations in the attribute: `100`, `"1h 30m"`, or any expression.
 //!
-//! Called by `attr`. Must not know which word they belong to, but for the messages.
+//! Called by `attr`, and by `expand` for the tokens. Must not know which word they belong to, but
+//! for the messages.
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
@@ -61,13 +62,13 @@ impl Length {
     }
 }
 
-/// `1h 30m`, `250ms`, `1d`; each unit once, largest first is not asked for.
+/// `1h 30m`, `250ms`, `1d`: each unit once, in any order.
 fn parse(text: &str) -> Result<Duration, String> {
     let mut rest = text.trim();
     if rest.is_empty() {
         return Err("is empty".to_string());
     }
-    let mut sum = Duration::ZERO;
+    let (mut sum, mut seen) = (Duration::ZERO, Vec::new());
     while !rest.is_empty() {
         let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         let (number, after) = rest.split_at(digits);
@@ -89,6 +90,10 @@ fn parse(text: &str) -> Result<Duration, String> {
             "" => return Err(format!("does not say the unit of \"{number}\"")),
             other => return Err(format!("has an unknown unit \"{other}\"")),
         };
+        if seen.contains(&nanos) {
+            return Err(format!("has the unit \"{unit}\" twice"));
+        }
+        seen.push(nanos);
         let one =
             number.parse::<u128>().ok().and_then(|number| number.checked_mul(nanos)).and_then(
                 |nanos| {
@@ -116,6 +121,10 @@ mod tests {
         assert_eq!(parse("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(parse(" 1d "), Ok(Duration::from_secs(86_400)));
         assert_eq!(parse("0s"), Ok(Duration::ZERO));
+        assert_eq!(parse("30m 1h"), parse("1h 30m"));
+        for twice in ["1h 1h", "1h1h", "1m 2s 3min"] {
+            assert!(parse(twice).is_err_and(|why| why.ends_with("twice")), "{twice}");
+        }
         for wrong in ["", "10", "h", "1x", "1.5s", "-1s", "1h,2m", "99999999999999999999w"] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }

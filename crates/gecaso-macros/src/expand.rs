@@ -1,129 +1,29 @@
-//! From a plan to tokens: the function, and beside a free function its handle.
+//! From a plan to tokens: what methods and free functions share, and the whole of a method.
 //!
-//! Called by `lib`. Names of our own are hygienic (`mixed_site`) where they are variables and begin
-//! with `__gecaso` where they are items; std is named by absolute paths. Must not check anything:
-//! that is for `valid`.
+//! Called by `driver`, and by `handle` for a free function. Names of our own are hygienic
+//! (`mixed_site`) where they are variables and begin with `__gecaso` where they are items; std is
+//! named by absolute paths, gecaso as `__private` alone. Must not check anything: that is for
+//! `valid`.
 
-use crate::ast::{Item, Written};
+use crate::ast::Item;
 use crate::attr::{HandleName, Words};
-use crate::handle::Handle;
-use crate::valid::{self, Argument, Flow, Plan, complaint, parameters};
-use crate::{fallback, manifest, parts, types};
-use proc_macro2::{Ident, Span, TokenStream};
+use crate::valid::{Argument, Flow, Plan, parameters};
+use crate::{parts, types};
+use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Attribute, FnArg, Pat, PatIdent, PatType, ReturnType, Signature, parse_quote};
+use syn::{Attribute, FnArg, ReturnType, Signature, parse_quote};
 
-/// The whole of the macro.
-pub(crate) fn cached(words: TokenStream, tokens: TokenStream) -> TokenStream {
-    let wrong = |error: syn::Error| {
-        let error = error.into_compile_error();
-        quote!(#error #tokens)
-    };
-    match syn::parse2::<Written>(tokens.clone()) {
-        Err(error) => wrong(error),
-        Ok(Written::Declaration(span)) => wrong(complaint(
-            span,
-            "a declaration has no body whose result could be cached",
-            "put `#[cached]` on the function in each `impl`, or give it a body here",
-        )),
-        Ok(Written::Other(keyword, span)) => {
-            let way_out = match keyword.as_str() {
-                "impl" | "trait" | "mod" => "put it on the functions inside",
-                _ => "put it on the function whose results are to be cached",
-            };
-            wrong(complaint(
-                span,
-                &format!("`#[cached]` belongs on a function, not on a `{keyword}`"),
-                way_out,
-            ))
-        }
-        Ok(Written::Function(item)) => by_configuration(&words, *item),
-    }
-}
-
-/// A `cfg` on an argument is decided after us, so each outcome gets a function of its own.
-fn by_configuration(words: &TokenStream, item: Item) -> TokenStream {
-    let variants = variants(item, Vec::new());
-    let expanded = variants.into_iter().map(|(item, gone)| {
-        let words = syn::parse2::<Words>(words.clone()).map(|mut words| {
-            if let Some((_, names)) = &mut words.skip {
-                names.retain(|name| !gone.contains(name));
-                if names.is_empty() {
-                    words.skip = None;
-                }
-            }
-            words
-        });
-        one(item, words)
-    });
-    quote!(#(#expanded)*)
-}
-
-fn attrs_of(input: &FnArg) -> &[Attribute] {
-    match input {
-        FnArg::Receiver(receiver) => &receiver.attrs,
-        FnArg::Typed(typed) => &typed.attrs,
-    }
-}
-
-/// The function with its first conditional argument and without it, and so on for the others; each
-/// with the names of the arguments that are gone.
-fn variants(item: Item, gone: Vec<Ident>) -> Vec<(Item, Vec<Ident>)> {
-    let is_cfg = |attr: &Attribute| attr.path().is_ident("cfg");
-    let conditional = item.sig.inputs.iter().enumerate().find_map(|(at, input)| {
-        let position = attrs_of(input).iter().position(is_cfg)?;
-        Some((at, position, attrs_of(input)[position].parse_args::<TokenStream>().ok()?))
-    });
-    let Some((at, position, condition)) = conditional else { return vec![(item, gone)] };
-    let (mut with, mut without, mut gone_without) = (item.clone(), item, gone.clone());
-    match &mut with.sig.inputs[at] {
-        FnArg::Receiver(receiver) => drop(receiver.attrs.remove(position)),
-        FnArg::Typed(typed) => drop(typed.attrs.remove(position)),
-    }
-    with.attrs.insert(0, parse_quote!(#[cfg(#condition)]));
-    without.attrs.insert(0, parse_quote!(#[cfg(not(#condition))]));
-    if let FnArg::Typed(PatType { pat, .. }) = &without.sig.inputs[at]
-        && let Pat::Ident(PatIdent { ident, .. }) = &**pat
-    {
-        gone_without.push(ident.clone());
-    }
-    let inputs = without.sig.inputs.into_iter().enumerate();
-    without.sig.inputs = inputs.filter(|(index, _)| *index != at).map(|(_, input)| input).collect();
-    let mut all = variants(with, gone);
-    all.extend(variants(without, gone_without));
-    all
-}
-
-fn one(item: Item, words: syn::Result<Words>) -> TokenStream {
-    let mut words = match words {
-        Ok(words) => words,
-        Err(error) => Words { errors: vec![error], ..Words::default() },
-    };
-    let krate = match &words.krate {
-        Some(path) => path.to_token_stream(),
-        None => manifest::krate(),
-    };
-    let mut errors = std::mem::take(&mut words.errors);
-    match valid::plan(&item, &words) {
-        Ok(plan) if errors.is_empty() => {
-            let private = quote!(#krate::__private);
-            let expansion = Expansion { item: &item, words: &words, plan: &plan, krate, private };
-            if plan.is_method { expansion.method() } else { Handle(expansion).expand() }
-        }
-        plan => {
-            errors.extend(plan.err().unwrap_or_default());
-            fallback::expand(&item, &words, &krate, &errors)
-        }
-    }
-}
+/// How many arguments a method may have to be found by `gecaso::handle`, its receiver included:
+/// what `__private::method` is written out for.
+const MOST_ARGUMENTS: usize = 8;
 
 /// What every part of an expansion can see.
 pub(crate) struct Expansion<'a> {
     pub(crate) item: &'a Item,
     pub(crate) words: &'a Words,
     pub(crate) plan: &'a Plan,
-    pub(crate) krate: TokenStream,
+    /// The path of `gecaso::__private`: nothing else of gecaso is named.
     pub(crate) private: TokenStream,
 }
 
@@ -195,17 +95,17 @@ impl Expansion<'_> {
             Some(expr) => expr.to_token_stream(),
             None => {
                 let private = &self.private;
-                quote!(#private::always)
+                quote!(#private::all)
             }
         }
     }
 
     /// The `Words` of the run time.
     fn run_time_words(&self) -> TokenStream {
-        let Self { words, private, krate, .. } = self;
+        let Self { words, private, .. } = self;
         let storage = match &words.storage {
             Some(storage) => storage.to_token_stream(),
-            None => quote!(<#krate::MemoryStorage as ::core::default::Default>::default()),
+            None => quote!(<#private::MemoryStorage as ::core::default::Default>::default()),
         };
         let name = match &words.name {
             Some(name) => name.to_token_stream(),
@@ -223,6 +123,7 @@ impl Expansion<'_> {
             None => quote!(::core::option::Option::None),
         };
         let (ttl, max_wait) = (length(&words.ttl), length(&words.max_wait));
+        let whole = words.whole();
         quote! {
             #private::Words {
                 storage: || #storage,
@@ -230,6 +131,7 @@ impl Expansion<'_> {
                 version: #version,
                 ttl: #ttl,
                 max_wait: #max_wait,
+                whole: #whole,
             }
         }
     }
@@ -248,6 +150,11 @@ impl Expansion<'_> {
         let (view, token, keep) = (local("view"), local("token"), local("keep"));
         let opened = match itself {
             Some(itself) => self.registration(&itself, &token, &keep),
+            // Found by its path alone, unless it asked not to be found.
+            None if self.plan.is_method && !matches!(self.words.handle, Some(HandleName::None)) => {
+                let (private, cache) = (&self.private, local("cache"));
+                quote!(|#cache| #private::method::register_path(&|| (), #cache))
+            }
             None => quote!(|_| ()),
         };
         let storage = self.words.storage.as_ref();
@@ -271,7 +178,11 @@ impl Expansion<'_> {
             (Flow::Sync, ReturnType::Type(_, ty)) => ty.to_token_stream(),
             _ => quote!(_),
         };
-        let bindings = types::without_self(self.view(&view), &receiver);
+        let bindings = without_self(self.view(&view), &receiver);
+        let register = match self.plan.is_method {
+            true => quote!(register_method),
+            false => quote!(register),
+        };
         quote! {
             |#cache| {
                 #[allow(unused_variables, unused_mut)]
@@ -282,7 +193,7 @@ impl Expansion<'_> {
                 // SAFETY: the closure views its arguments with the very tokens that view them in
                 // the function's body, where their lifetimes are the callers' choice.
                 unsafe {
-                    #private::method::register(
+                    #private::method::#register(
                         #itself,
                         ::core::marker::PhantomData::<fn() -> #out>,
                         #key,
@@ -299,7 +210,7 @@ impl Expansion<'_> {
     pub(crate) fn can_be_named(&self) -> bool {
         let named = !matches!(self.words.handle, Some(HandleName::None) if self.plan.is_method);
         named
-            && self.plan.arguments.len() <= 8
+            && self.plan.arguments.len() <= MOST_ARGUMENTS
             && self.plan.arguments.iter().all(|argument| types::opaque(&argument.ty).is_none())
     }
 
@@ -316,12 +227,12 @@ impl Expansion<'_> {
         body: &TokenStream,
         refresh: bool,
     ) -> TokenStream {
-        let (private, krate) = (&self.private, &self.krate);
+        let private = &self.private;
         let (view, token, keep) = (local("view"), local("token"), local("keep"));
         let (this, missed, found) = (local("this"), local("missed"), local("found"));
         let (type_token, predicate, bindings) = (self.token(), self.keep(), self.view(&view));
         let look = match refresh {
-            true => quote!(#krate::Cache::missed(#this, &#view)),
+            true => quote!(#private::missed(#this, &#view)),
             false => quote! {
                 match #private::find(#this, &#view, #token) {
                     ::core::result::Result::Ok(#found) => return #found,
@@ -349,7 +260,7 @@ impl Expansion<'_> {
     }
 
     /// A method: everything inside of its body, since nothing can be put beside it.
-    fn method(&self) -> TokenStream {
+    pub(crate) fn method(&self) -> TokenStream {
         let (private, item, plan) = (&self.private, self.item, self.plan);
         let items = parts::items(&plan.parts, &plan.owners, private);
         let instance = quote!(#private::slot::instance_of(&|| ()));
@@ -411,4 +322,25 @@ impl Expansion<'_> {
             }
         }
     }
+}
+
+/// The tokens with every `self` replaced.
+fn without_self(tokens: TokenStream, by: &Ident) -> TokenStream {
+    tokens
+        .into_iter()
+        .map(|token| match token {
+            TokenTree::Ident(ident) if ident == "self" => {
+                let mut by = by.clone();
+                by.set_span(by.span().located_at(ident.span()));
+                TokenTree::Ident(by)
+            }
+            TokenTree::Group(group) => {
+                let inner = without_self(group.stream(), by);
+                let mut new = Group::new(group.delimiter(), inner);
+                new.set_span(group.span());
+                TokenTree::Group(new)
+            }
+            other => other,
+        })
+        .collect()
 }

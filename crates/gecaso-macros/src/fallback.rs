@@ -1,12 +1,11 @@
 //! What is left of a function that broke a rule: itself, and a handle of the right shape, so that
 //! its uses give no errors of their own.
 //!
-//! Called by `expand`. Nothing here ever runs: the errors stand beside it.
+//! Called by `driver`. Must not check anything. Nothing here ever runs: the errors stand beside it.
 
 use crate::ast::Item;
 use crate::attr::Words;
-use crate::handle;
-use crate::types;
+use crate::{handle, types, valid};
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Attribute, FnArg, ReturnType};
@@ -14,17 +13,15 @@ use syn::{Attribute, FnArg, ReturnType};
 pub(crate) fn expand(
     item: &Item,
     words: &Words,
-    krate: &TokenStream,
+    private: &TokenStream,
     errors: &[syn::Error],
 ) -> TokenStream {
     let errors = errors.iter().map(syn::Error::to_compile_error);
-    let is_method =
-        item.sig.receiver().is_some() || words.in_impl || types::mentions(quote!(#item), "Self");
-    let handle = (!is_method).then(|| stub(item, words, krate));
+    let handle = (!valid::is_method(item, words)).then(|| stub(item, words, private));
     quote!(#(#errors)* #item #handle)
 }
 
-fn stub(item: &Item, words: &Words, krate: &TokenStream) -> TokenStream {
+fn stub(item: &Item, words: &Words, private: &TokenStream) -> TokenStream {
     let (name, visible) = handle::name(&item.sig.ident, words.handle.as_ref());
     let cfgs: Vec<&Attribute> =
         item.attrs.iter().filter(|attr| attr.path().is_ident("cfg")).collect();
@@ -39,7 +36,6 @@ fn stub(item: &Item, words: &Words, krate: &TokenStream) -> TokenStream {
     };
     let all: Vec<_> = typed().map(|typed| &typed.ty).collect();
     let in_key: Vec<_> = typed()
-        .filter(|typed| !words.skips(&quote!(#typed).to_string().replace("mut ", "")))
         .filter(|typed| match &*typed.pat {
             syn::Pat::Ident(pat) => !words.skips(&pat.ident.to_string()),
             _ => true,
@@ -56,7 +52,7 @@ fn stub(item: &Item, words: &Words, krate: &TokenStream) -> TokenStream {
                 #vis fn peek<#params>(#(_: #in_key),*) -> ::core::option::Option<#ty> #clause {
                     loop {}
                 }
-                #vis fn insert<#params>(#(_: #in_key,)* _: #ty) -> #krate::Receipt #clause {
+                #vis fn insert<#params>(#(_: #in_key,)* _: #ty) -> #private::Receipt #clause {
                     loop {}
                 }
             }
@@ -70,9 +66,11 @@ fn stub(item: &Item, words: &Words, krate: &TokenStream) -> TokenStream {
         const _: () = {
             #[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)]
             impl #name {
-                #vis fn invalidate<#params>(#(_: #in_key),*) -> #krate::Receipt #clause { loop {} }
-                #vis fn clear() -> #krate::Receipt { loop {} }
-                #vis fn stats() -> #krate::Stats { loop {} }
+                #vis fn invalidate<#params>(#(_: #in_key),*) -> #private::Receipt #clause {
+                    loop {}
+                }
+                #vis fn clear() -> #private::Receipt { loop {} }
+                #vis fn stats() -> #private::Stats { loop {} }
                 #with_result
             }
         };

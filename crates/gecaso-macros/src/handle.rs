@@ -1,7 +1,8 @@
 //! A free function and its handle: an uninhabited enum of the same name, with inherent functions.
 //!
-//! Called by `expand`. The body goes into the handle's `uncached`, and the function calls in. Must
-//! not know the words of the attribute.
+//! Called by `driver`; `fallback` takes the handle's name and shape from here. The body goes into
+//! the handle's `uncached`, and the function calls in. Must not know how a call goes, nor what a
+//! key is made of: those tokens are of `expand` and `parts`.
 
 use crate::attr::HandleName;
 use crate::expand::{Expansion, local};
@@ -58,7 +59,7 @@ impl Handle<'_> {
         let items = parts::items(&plan.parts, &plan.owners, private);
         let instantiation = self.instantiation();
         let (function, call) = (self.function(&handle), self.call(&handle));
-        let (uncached, others) = (self.uncached(), self.others(&handle));
+        let (uncached, others) = (self.uncached(), self.others());
         quote! {
             #function
             #declaration
@@ -221,16 +222,15 @@ impl Handle<'_> {
     }
 
     /// What the handle does without running the body.
-    fn others(&self, _: &Ident) -> TokenStream {
+    fn others(&self) -> TokenStream {
         let Handle(it) = self;
-        let (private, krate, vis, returns) =
-            (&it.private, &it.krate, &it.item.vis, &it.plan.returns);
+        let (private, vis, returns) = (&it.private, &it.item.vis, &it.plan.returns);
         let (view, token, keep) = (local("view"), local("token"), local("keep"));
         let (value, cache, this) = (local("value"), self.cache(), local("this"));
         let (bindings, type_token, predicate) = (it.view(&view), it.token(), it.keep());
         let instance = self.instance();
         let in_key = |argument: &Argument| argument.in_key;
-        let receipt = quote!(#krate::Receipt);
+        let receipt = quote!(#private::Receipt);
         let invalidate = self.signature("invalidate", false, in_key, None, &receipt);
         let given: FnArg = parse_quote!(#value: #returns);
         let insert = self.signature("insert", false, in_key, Some(given), &receipt);
@@ -273,12 +273,12 @@ impl Handle<'_> {
             }
 
             /// Removes every entry of this function, of all its instantiations.
-            #vis fn clear() -> #krate::Receipt {
+            #vis fn clear() -> #private::Receipt {
                 __GECASO_SLOTS.clear()
             }
 
             /// How the cache of this function has done, all its instantiations together.
-            #vis fn stats() -> #krate::Stats {
+            #vis fn stats() -> #private::Stats {
                 __GECASO_SLOTS.stats()
             }
         }

@@ -1,12 +1,14 @@
 //! The attribute `#[cached]` of gecaso.
 //!
-//! Called by the compiler for users of the `gecaso` crate, which re-exports the attribute. The way
-//! of a function is the list of files: `ast` (what was written), `attr` (the attribute's words),
-//! `valid` (every rule, one message each), `expand` (tokens), and `fallback` for what broke a rule.
-//! Must not know how caches work: the expansion speaks to `gecaso::__private` alone.
+//! Called by the compiler for users of the `gecaso` crate, which re-exports the attribute. `driver`
+//! leads a function through the files: `ast` (what was written), `attr` (the attribute's words),
+//! `valid` (every rule, one message each), then `expand` (tokens) with `handle` (those of a free
+//! function), or `fallback` for what broke a rule. Must not know how caches work: the expansion
+//! speaks to `gecaso::__private` alone.
 
 mod ast;
 mod attr;
+mod driver;
 mod duration;
 mod expand;
 mod fallback;
@@ -29,18 +31,22 @@ use proc_macro::TokenStream;
 /// The storage comes first and may be left out; `MemoryStorage::default()`, which is bounded,
 /// stands in for it. It is evaluated once, at the first call, like every other expression here.
 ///
-/// - `ttl = 100`, `ttl = "1h 30m"`, `ttl = expr`: how long an entry is fresh, in seconds, as text
-///   or as a `Duration`; zero stores nothing.
-/// - `key = (user.id, lang)`: what tells calls apart, instead of all arguments.
-/// - `skip(conn)`: arguments that do not; `self` too.
-/// - `name = "users"`, `version = 3`: who the entries belong to.
-/// - `cache_if = |value| !value.is_empty()`: stores a value only if this holds.
-/// - `cache_err`, `cache_none`: stores `Err` and `None` as well.
-/// - `max_wait = 5`: how long to wait for another caller's body before running one's own; as `ttl`.
-/// - `handle = other`: the name of the handle, if a type or a module has the function's own;
+/// - `ttl = 100`: how long an entry is fresh, in seconds; or as text, `ttl = "1h 30m"`, or as any
+///   expression of type `Duration`. Zero stores nothing.
+/// - `key = (a, b)`: what tells calls apart, instead of all arguments: `key = (user.id, lang)`.
+/// - `skip(conn)`: arguments that do not tell calls apart; `skip(self)` too.
+/// - `name = "users"`: who the entries belong to, in messages; otherwise the function's path.
+/// - `version = 3`: of what is stored; otherwise 0.
+/// - `cache_if = |value| !value.is_empty()`: stores a value only if this holds. It sees what would
+///   be stored: of a `Result` the `Ok`.
+/// - `cache_err`: stores `Err` as well.
+/// - `cache_none`: stores `None` as well.
+/// - `handle = other_name`: the name of the handle, if a type or a module has the function's own.
 ///   `handle = false`: no handle, and a method is not found by `gecaso::handle`.
+/// - `max_wait = 5`: how long to wait for another caller's body before running one's own, written
+///   as `ttl` is; otherwise 30 seconds.
 /// - `in_impl`: for a function in an `impl` that says neither `self` nor `Self`.
-/// - `crate = path`: where gecaso is, if not where Cargo.toml says.
+/// - `crate = path`: where gecaso is, if not where Cargo.toml says: `crate = my_library::gecaso`.
 ///
 /// # Keys
 ///
@@ -54,12 +60,23 @@ use proc_macro::TokenStream;
 ///
 /// A free function gets a handle of its own name: `f::invalidate(1)`, `f::clear()`,
 /// `f::insert(1, value)`, `f::refresh(1)`, `f::peek(1)`, `f::key(1)`, `f::uncached(1)`,
-/// `f::stats()`. Arguments that are no part of the key are left out where no body runs. Methods:
-/// see `gecaso::handle`.
+/// `f::stats()`. Arguments that are no part of the key are left out where no body runs.
+///
+/// In an `impl` an attribute can add nothing beside the method, so the handle of a method is found
+/// by the method itself: `gecaso::handle(Report::render).invalidate(&report, 5)`. It has
+/// `invalidate`, `clear`, `insert`, `peek` and `stats`; it has not `refresh` and `uncached`, since
+/// the body lies inside of the method, behind the look-up, and not `key`, whose type has no name
+/// there. `invalidate` and a call do what `refresh` would.
 ///
 /// # What is stored
 ///
 /// `Ok` of a `Result` and `Some` of an `Option`, also behind a type alias; anything else whole.
+///
+/// # Panics
+///
+/// A call panics if the cache is not open yet and the storage expression, or that of `ttl` or
+/// `max_wait`, calls the function itself. A panic of the body reaches the caller that runs it;
+/// another one of those who wait runs its own.
 ///
 /// # Other attributes
 ///
@@ -67,5 +84,5 @@ use proc_macro::TokenStream;
 /// `#[tracing::instrument]`, have wrapped the body and see misses only.
 #[proc_macro_attribute]
 pub fn cached(words: TokenStream, item: TokenStream) -> TokenStream {
-    expand::cached(words.into(), item.into()).into()
+    driver::cached(words.into(), item.into()).into()
 }

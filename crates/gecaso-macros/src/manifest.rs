@@ -1,6 +1,6 @@
 //! What the gecaso crate is called where the attribute is used: Cargo.toml may rename it.
 //!
-//! Called by `expand`. A small scanner, not a TOML parser: it reads
+//! Called by `driver`. A small scanner, not a TOML parser: it reads
 //! `name = { package = "gecaso" }`, `name.package = "gecaso"`, `[dependencies.name]` tables and
 //! `workspace = true`, and falls back to `gecaso` for whatever it does not understand (the word
 //! `crate` overrides it). Must not fail.

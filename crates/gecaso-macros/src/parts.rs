@@ -1,6 +1,7 @@
 //! How arguments become the parts of a key: the tokens that view them.
 //!
-//! Called by `valid`, which has its complaints, and by `expand`. Must not know what a key is for.
+//! Called by `valid`, which has its complaints, and by `expand` and `handle`. Must not know what a
+//! key is for.
 
 use crate::types;
 use proc_macro2::{Span, TokenStream};
@@ -42,68 +43,63 @@ pub(crate) fn of_argument(
     ty: &Type,
     parts: &mut Vec<Part>,
 ) -> Result<(), Span> {
-    let mut add = |look| parts.push(Part { owner, look, span });
-    match types::bare(ty) {
+    let bare = types::bare(ty);
+    let whole = || (bare, Look::View(quote_spanned!(span=> &#place)));
+    // What is stored of it, which must not borrow, and how it is looked at.
+    let (stored, look) = match bare {
+        // Alone it is refused before; inside of a tuple it would be changed by the body alone.
+        Type::Reference(reference) if reference.mutability.is_some() => {
+            return Err(reference.span());
+        }
         Type::Reference(reference) => {
-            if let Type::Slice(slice) = types::bare(&reference.elem)
-                && let Some(inner) = referent(&slice.elem)
-            {
-                free_of_borrows(inner)?;
-                add(Look::Slice(quote_spanned!(span=> #place)));
-                return Ok(());
-            }
-            let place = quote_spanned!(span=> (*#place));
-            of_argument(owner, span, &place, &reference.elem, parts)
+            let slice = match types::bare(&reference.elem) {
+                Type::Slice(slice) => referent(&slice.elem),
+                _ => None,
+            };
+            let Some(inner) = slice else {
+                let place = quote_spanned!(span=> (*#place));
+                return of_argument(owner, span, &place, &reference.elem, parts);
+            };
+            (inner, Look::Slice(quote_spanned!(span=> #place)))
         }
         Type::Tuple(tuple) if !tuple.elems.is_empty() => {
             for (index, elem) in tuple.elems.iter().enumerate() {
                 let index = Index { index: index as u32, span };
                 of_argument(owner, span, &quote_spanned!(span=> #place.#index), elem, parts)?;
             }
-            Ok(())
+            return Ok(());
         }
-        Type::Array(array) if referent(&array.elem).is_some() => {
-            referent(&array.elem).map_or(Ok(()), free_of_borrows)?;
-            add(Look::Slice(quote_spanned!(span=> &#place[..])));
-            Ok(())
-        }
-        Type::ImplTrait(bounds) => {
-            if let Some(target) = types::as_ref_target(bounds) {
-                free_of_borrows(target)?;
-                add(Look::View(quote_spanned! {span=>
+        Type::Array(array) => match referent(&array.elem) {
+            Some(inner) => (inner, Look::Slice(quote_spanned!(span=> &#place[..]))),
+            None => whole(),
+        },
+        Type::ImplTrait(bounds) => match types::as_ref_target(bounds) {
+            Some(target) => {
+                let view = quote_spanned! {span=>
                     ::core::convert::AsRef::<#target>::as_ref(&#place)
-                }));
-            } else {
-                free_of_borrows(ty)?;
-                add(Look::View(quote_spanned!(span=> &#place)));
+                };
+                (target, Look::View(view))
             }
-            Ok(())
-        }
+            None => whole(),
+        },
         Type::Path(path) => {
-            let option = types::argument_of(path, "Option").and_then(referent);
-            let list = types::argument_of(path, "Vec").and_then(referent);
-            let cow = types::argument_of(path, "Cow");
-            if let Some(inner) = option {
-                free_of_borrows(inner)?;
-                add(Look::Option(quote_spanned!(span=> #place)));
-            } else if let Some(inner) = list {
-                free_of_borrows(inner)?;
-                add(Look::Slice(quote_spanned!(span=> &#place[..])));
-            } else if let Some(inner) = cow {
-                free_of_borrows(inner)?;
-                add(Look::View(quote_spanned!(span=> &*#place)));
+            if let Some(inner) = types::argument_of(path, "Option").and_then(referent) {
+                (inner, Look::Option(quote_spanned!(span=> #place)))
+            } else if let Some(inner) = types::argument_of(path, "Vec").and_then(referent) {
+                (inner, Look::Slice(quote_spanned!(span=> &#place[..])))
+            } else if let Some(inner) = types::argument_of(path, "Cow") {
+                (inner, Look::View(quote_spanned!(span=> &*#place)))
             } else {
-                free_of_borrows(ty)?;
-                add(Look::View(quote_spanned!(span=> &#place)));
+                whole()
             }
-            Ok(())
         }
-        other => {
-            free_of_borrows(other)?;
-            add(Look::View(quote_spanned!(span=> &#place)));
-            Ok(())
-        }
+        _ => whole(),
+    };
+    if let Some(borrow) = types::borrow(stored) {
+        return Err(borrow);
     }
+    parts.push(Part { owner, look, span });
+    Ok(())
 }
 
 /// Adds one computed part.
@@ -119,10 +115,6 @@ fn referent(ty: &Type) -> Option<&Type> {
         Type::Reference(reference) if reference.mutability.is_none() => Some(&reference.elem),
         _ => None,
     }
-}
-
-fn free_of_borrows(ty: &Type) -> Result<(), Span> {
-    types::borrow(ty).map_or(Ok(()), Err)
 }
 
 /// The statements that come before [`list`].

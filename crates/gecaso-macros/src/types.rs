@@ -1,6 +1,6 @@
 //! Questions about types as they are written: what they borrow, what they name.
 //!
-//! Called by `valid` and `parts`. Must not emit tokens.
+//! Called by `valid`, `parts`, `expand`, `handle` and `fallback`. Must not emit tokens.
 
 use proc_macro2::{Span, TokenStream, TokenTree};
 use syn::spanned::Spanned;
@@ -62,15 +62,21 @@ pub(crate) fn opaque(ty: &Type) -> Option<Span> {
     find.0
 }
 
-/// The `X` of `impl AsRef<X>`.
+/// The `X` of `impl AsRef<X>`, if that is all the body can ask the argument: by another trait it
+/// may say more than by its `as_ref()`.
 pub(crate) fn as_ref_target(ty: &TypeImplTrait) -> Option<&Type> {
-    ty.bounds.iter().find_map(|bound| match bound {
-        TypeParamBound::Trait(bound) => {
-            let last = bound.path.segments.last()?;
-            (last.ident == "AsRef").then(|| only_argument(&last.arguments)).flatten()
+    const SILENT: [&str; 6] = ["Sized", "Send", "Sync", "Copy", "Clone", "Unpin"];
+    let mut target = None;
+    for bound in &ty.bounds {
+        let TypeParamBound::Trait(bound) = bound else { continue };
+        let last = bound.path.segments.last()?;
+        match &last.ident {
+            name if name == "AsRef" => target = only_argument(&last.arguments),
+            name if SILENT.iter().any(|silent| name == silent) => {}
+            _ => return None,
         }
-        _ => None,
-    })
+    }
+    target
 }
 
 /// The `X` of `Name<X>`, if that is how the path ends.
@@ -116,13 +122,9 @@ pub(crate) fn is_parameter(ty: &Type, parameters: &[String]) -> bool {
     if parameters.contains(&name) {
         return true;
     }
-    // The parameters of an `impl` cannot be seen from a method: a letter is taken for one.
-    let mut letters = name.chars();
-    path.path.segments.len() == 1
-        && path.path.leading_colon.is_none()
-        && first.arguments.is_none()
-        && letters.next().is_some_and(|letter| letter.is_ascii_uppercase())
-        && letters.all(|letter| letter.is_ascii_digit())
+    // The parameters of an `impl` cannot be seen from a method: what they stand for is looked at
+    // when the cache is opened.
+    false
 }
 
 /// Whether the tokens name `name`, be it inside of a format string.
@@ -137,25 +139,4 @@ pub(crate) fn mentions(tokens: TokenStream, name: &str) -> bool {
         }
         TokenTree::Punct(_) => false,
     })
-}
-
-/// The tokens with every `self` replaced.
-pub(crate) fn without_self(tokens: TokenStream, by: &syn::Ident) -> TokenStream {
-    tokens
-        .into_iter()
-        .map(|token| match token {
-            TokenTree::Ident(ident) if ident == "self" => {
-                let mut by = by.clone();
-                by.set_span(by.span().located_at(ident.span()));
-                TokenTree::Ident(by)
-            }
-            TokenTree::Group(group) => {
-                let inner = without_self(group.stream(), by);
-                let mut new = proc_macro2::Group::new(group.delimiter(), inner);
-                new.set_span(group.span());
-                TokenTree::Group(new)
-            }
-            other => other,
-        })
-        .collect()
 }

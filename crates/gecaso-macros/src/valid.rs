@@ -1,16 +1,16 @@
 //! Every rule of `#[cached]`, one message each: what is wrong, where, and the way out.
 //!
-//! Called by `expand`; makes the plan that tokens are made from. Must not emit tokens, and must not
-//! stop at the first broken rule.
+//! Called by `driver`; makes the plan that tokens are made from. Must not know what the function
+//! becomes, and must not stop at the first broken rule.
 
 use crate::ast::Item;
 use crate::attr::{HandleName, Words};
 use crate::parts::{self, Owner, Part};
 use crate::types;
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Delimiter, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
 use syn::spanned::Spanned;
-use syn::{Expr, FnArg, GenericParam, Ident, Pat, ReturnType, Type};
+use syn::{Expr, FnArg, GenericParam, Ident, Pat, PatIdent, ReturnType, Type};
 
 /// How the function gives its result.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -51,10 +51,7 @@ pub(crate) fn plan(item: &Item, words: &Words) -> Result<Plan, Vec<syn::Error>> 
     signature(item, &mut errors);
     let (flow, returns) = returned(item, words, &mut errors);
     let mut arguments = arguments(item, words);
-    let is_method = item.sig.receiver().is_some()
-        || words.in_impl
-        || types::mentions(item.sig.to_token_stream(), "Self")
-        || types::mentions(item.body.stream(), "Self");
+    let is_method = is_method(item, words);
     if let Some((span, _)) = words.key.as_ref().filter(|_| words.skip.is_some()) {
         errors.push(complaint(
             *span,
@@ -92,6 +89,35 @@ pub(crate) fn plan(item: &Item, words: &Words) -> Result<Plan, Vec<syn::Error>> 
     } else {
         Err(errors)
     }
+}
+
+/// Whether the function stands in an `impl` or a trait, as far as one can see from inside.
+pub(crate) fn is_method(item: &Item, words: &Words) -> bool {
+    item.sig.receiver().is_some()
+        || words.in_impl
+        || types::mentions(item.sig.to_token_stream(), "Self")
+        || says_self(item.body.stream())
+}
+
+/// Whether a body says `Self` other than in types and impls that it declares: those have their own.
+fn says_self(body: TokenStream) -> bool {
+    let mut declares = false;
+    body.into_iter().any(|token| match token {
+        TokenTree::Ident(word) => {
+            declares |= ["impl", "trait", "struct", "enum"].iter().any(|item| word == item);
+            !declares && word == "Self"
+        }
+        TokenTree::Group(group) => {
+            let inside = !declares && says_self(group.stream());
+            declares &= group.delimiter() != Delimiter::Brace;
+            inside
+        }
+        TokenTree::Punct(punct) => {
+            declares &= punct.as_char() != ';';
+            false
+        }
+        TokenTree::Literal(_) => false,
+    })
 }
 
 /// An error with its way out.
@@ -189,10 +215,7 @@ fn arguments(item: &Item, words: &Words) -> Vec<Argument> {
                 (Ident::new("self", receiver.self_token.span()), None, (*receiver.ty).clone())
             }
             FnArg::Typed(typed) => {
-                let plain = match &*typed.pat {
-                    Pat::Ident(pat) if pat.by_ref.is_none() && pat.subpat.is_none() => Some(pat),
-                    _ => None,
-                };
+                let plain = plain(&typed.pat);
                 let name = match plain {
                     Some(pat) => pat.ident.clone(),
                     None => {
@@ -222,7 +245,7 @@ fn arguments(item: &Item, words: &Words) -> Vec<Argument> {
 fn bound(pattern: &Pat) -> Vec<String> {
     struct Find(Vec<String>);
     impl syn::visit_mut::VisitMut for Find {
-        fn visit_pat_ident_mut(&mut self, node: &mut syn::PatIdent) {
+        fn visit_pat_ident_mut(&mut self, node: &mut PatIdent) {
             self.0.push(node.ident.to_string());
             syn::visit_mut::visit_pat_ident_mut(self, node);
         }
@@ -236,7 +259,7 @@ fn bound(pattern: &Pat) -> Vec<String> {
 fn patterns(arguments: &[Argument], expr: &Expr) -> TokenStream {
     struct Plain;
     impl syn::visit_mut::VisitMut for Plain {
-        fn visit_pat_ident_mut(&mut self, node: &mut syn::PatIdent) {
+        fn visit_pat_ident_mut(&mut self, node: &mut PatIdent) {
             node.mutability = None;
             node.by_ref = None;
             syn::visit_mut::visit_pat_ident_mut(self, node);
@@ -244,7 +267,7 @@ fn patterns(arguments: &[Argument], expr: &Expr) -> TokenStream {
     }
     let mut tokens = TokenStream::new();
     for argument in arguments {
-        let Some(pattern) = argument.pattern.as_ref().filter(|pat| !is_name(pat)) else {
+        let Some(pattern) = argument.pattern.as_ref().filter(|pat| plain(pat).is_none()) else {
             continue;
         };
         let names = bound(pattern);
@@ -258,8 +281,12 @@ fn patterns(arguments: &[Argument], expr: &Expr) -> TokenStream {
     tokens
 }
 
-fn is_name(pattern: &Pat) -> bool {
-    matches!(pattern, Pat::Ident(pat) if pat.by_ref.is_none() && pat.subpat.is_none())
+/// The pattern as a plain name, be it `mut`; `None` if it takes its argument apart.
+fn plain(pattern: &Pat) -> Option<&PatIdent> {
+    match pattern {
+        Pat::Ident(pat) if pat.by_ref.is_none() && pat.subpat.is_none() => Some(pat),
+        _ => None,
+    }
 }
 
 fn skipped(words: &Words, arguments: &[Argument], errors: &mut Vec<syn::Error>) {
@@ -272,8 +299,10 @@ fn skipped(words: &Words, arguments: &[Argument], errors: &mut Vec<syn::Error>) 
                 "name it once",
             ));
         } else if !arguments.iter().any(|argument| argument.name == *name) {
-            let mut known: Vec<_> =
-                arguments.iter().filter(|one| one.pattern.as_ref().is_none_or(is_name)).collect();
+            let mut known: Vec<_> = arguments
+                .iter()
+                .filter(|one| one.pattern.as_ref().is_none_or(|pat| plain(pat).is_some()))
+                .collect();
             known.dedup_by_key(|one| one.name.to_string());
             let known: Vec<_> = known.iter().map(|one| format!("`{}`", one.name)).collect();
             let way_out = match known.is_empty() {
@@ -299,7 +328,7 @@ fn span_of(argument: &Argument) -> Span {
 
 /// What messages call an argument, and how `skip` would name it.
 fn label(argument: &Argument) -> (String, String) {
-    match argument.pattern.as_ref().filter(|pattern| !is_name(pattern)) {
+    match argument.pattern.as_ref().filter(|pattern| plain(pattern).is_none()) {
         Some(pattern) => {
             let text = pattern.to_token_stream().to_string();
             (format!("argument `{text}`"), "give it a name and add `skip(name)`".to_string())

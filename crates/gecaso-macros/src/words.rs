@@ -114,7 +114,7 @@ fn distance(a: &str, b: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{nearest, unknown};
+    use super::{WORDS, nearest, unknown};
 
     #[test]
     fn slips_find_their_word() {
@@ -125,5 +125,13 @@ mod tests {
         assert_eq!(nearest("banana"), None);
         assert!(unknown("banana").contains("`max_wait`"));
         assert!(unknown("TimeToLive").contains("ttl"));
+    }
+
+    #[test]
+    fn the_documentation_has_every_word_with_its_example() {
+        let docs = include_str!("lib.rs");
+        for (_, usage) in WORDS {
+            assert!(docs.contains(&format!("/// - `{usage}`")), "{usage}");
+        }
     }
 }

@@ -47,17 +47,16 @@ pub struct Cache<K: NearKey, V: Value> {
 }
 
 /// What a cache is, apart from its storage: filled in by the builder and by the macro.
-#[doc(hidden)]
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// Names the cache in figures and messages.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// Entries of another version are not this cache's.
-    pub version: u32,
+    pub(crate) version: u32,
     /// How long an entry is fresh; `None`: until it is evicted.
-    pub ttl: Option<Duration>,
+    pub(crate) ttl: Option<Duration>,
     /// How long a caller waits for another one's body.
-    pub max_wait: Option<Duration>,
+    pub(crate) max_wait: Option<Duration>,
 }
 
 impl<K: NearKey, V: Value> Cache<K, V> {
@@ -82,8 +81,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         CacheBuilder::new()
     }
 
-    #[doc(hidden)]
-    pub fn open<S: IntoTier<K, V, M>, M>(storage: S, settings: Settings) -> Self {
+    pub(crate) fn open<S: IntoTier<K, V, M>, M>(storage: S, settings: Settings) -> Self {
         let Settings { name, version, ttl, max_wait } = settings;
         let near = storage.into_tier().near;
         let stores = ttl != Some(Duration::ZERO) && near.has_places();
@@ -105,7 +103,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         K: Borrow<Q>,
         Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
     {
-        let query = ByRef(key);
+        let query = ByRef::new(key);
         let found = self.near.get(&query, self.near.hash(&query));
         match found {
             Some(_) => self.counters.hit(),
@@ -124,7 +122,8 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         K: Borrow<Q>,
         Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
     {
-        self.find(&ByRef(key)).unwrap_or_else(|missed| self.load::<Whole, _>(missed, all, body))
+        self.find(&ByRef::new(key))
+            .unwrap_or_else(|missed| self.load::<Whole, _>(missed, all, body))
     }
 
     /// As [`get_with`](Self::get_with), for a body that may fail. An error is not stored; callers
@@ -150,7 +149,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
         E: Clone + Send + Sync + 'static,
     {
-        match self.find(&ByRef(key)) {
+        match self.find(&ByRef::new(key)) {
             Ok(value) => Ok(value),
             Err(missed) => self.load::<OkShared, _>(missed, all, body),
         }
@@ -168,7 +167,8 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         K: Borrow<Q>,
         Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
     {
-        match self.find(&ByRef(key)) {
+        let found = self.find(&ByRef::new(key)); // and not in the future any more
+        match found {
             Ok(value) => value,
             Err(missed) => self.load_async::<Whole, _>(missed, all, body).await,
         }
@@ -193,7 +193,8 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
         E: Clone + Send + Sync + 'static,
     {
-        match self.find(&ByRef(key)) {
+        let found = self.find(&ByRef::new(key));
+        match found {
             Ok(value) => Ok(value),
             Err(missed) => self.load_async::<OkShared, _>(missed, all, body).await,
         }
@@ -210,7 +211,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         K: Borrow<Q>,
         Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
     {
-        self.reload::<Whole, _>(self.missed(&ByRef(key)), all, body)
+        self.reload::<Whole, _>(self.missed(&ByRef::new(key)), all, body)
     }
 
     /// As [`refresh`](Self::refresh), for an asynchronous body.
@@ -223,7 +224,8 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         K: Borrow<Q>,
         Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
     {
-        self.reload_async::<Whole, _>(self.missed(&ByRef(key)), all, body).await
+        let missed = self.missed(&ByRef::new(key));
+        self.reload_async::<Whole, _>(missed, all, body).await
     }
 
     /// As [`refresh`](Self::refresh), for a body that may fail: then the old value stays.
@@ -241,7 +243,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
         E: Clone + Send + Sync + 'static,
     {
-        self.reload::<OkShared, _>(self.missed(&ByRef(key)), all, body)
+        self.reload::<OkShared, _>(self.missed(&ByRef::new(key)), all, body)
     }
 
     /// As [`try_refresh`](Self::try_refresh), for an asynchronous body.
@@ -263,7 +265,8 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
         E: Clone + Send + Sync + 'static,
     {
-        self.reload_async::<OkShared, _>(self.missed(&ByRef(key)), all, body).await
+        let missed = self.missed(&ByRef::new(key));
+        self.reload_async::<OkShared, _>(missed, all, body).await
     }
 
     /// The stored value, if it is fresh, without counting and without changing what is evicted
@@ -273,7 +276,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         K: Borrow<Q>,
         Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
     {
-        self.peek_query(&ByRef(key))
+        self.peek_query(&ByRef::new(key))
     }
 
     /// Stores a value. Bodies that run now for this key do not overwrite it.
@@ -281,8 +284,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     where
         K: Hash,
     {
-        self.put(&ByRef(&key), value);
-        Receipt::ready()
+        self.insert_query(&ByRef::new(&key), value)
     }
 
     /// Removes the entry of a key. Callers from now on run the body anew; what bodies that run now
@@ -292,7 +294,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         K: Borrow<Q>,
         Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
     {
-        self.invalidate_query(&ByRef(key))
+        self.invalidate_query(&ByRef::new(key))
     }
 
     /// Removes all entries of this cache, and none of others on the same storage. Bodies that run
@@ -321,27 +323,24 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         self.version
     }
 
-    #[doc(hidden)]
-    pub fn peek_query<Q: Query<K>>(&self, query: &Q) -> Option<V> {
+    pub(crate) fn peek_query<Q: Query<K>>(&self, query: &Q) -> Option<V> {
         let plain = Q::is_plain() && is_plain::<V>();
         self.near.peek(self.near.hash(query), plain, |key| query.matches(key))
     }
 
-    #[doc(hidden)]
-    pub fn insert_query<Q: Query<K>>(&self, query: &Q, value: V) -> Receipt {
+    pub(crate) fn insert_query<Q: Query<K>>(&self, query: &Q, value: V) -> Receipt {
         self.put(query, value);
         Receipt::ready()
     }
 
-    #[doc(hidden)]
-    pub fn invalidate_query<Q: Query<K>>(&self, query: &Q) -> Receipt {
+    pub(crate) fn invalidate_query<Q: Query<K>>(&self, query: &Q) -> Receipt {
         self.remove(query);
         Receipt::ready()
     }
 }
 
-/// The `keep` of those who store everything.
-fn all<V>(_: &V) -> bool {
+/// The `keep` of those who store everything; expansions name it through `__private`.
+pub fn all<V>(_: &V) -> bool {
     true
 }
 

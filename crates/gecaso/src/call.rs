@@ -39,9 +39,8 @@ pub struct Missed<K> {
 
 impl<K: NearKey, V: Value> Cache<K, V> {
     /// The hit path.
-    #[doc(hidden)]
     #[inline]
-    pub fn find<Q: Query<K>>(&self, query: &Q) -> Result<V, Missed<K>> {
+    pub(crate) fn find<Q: Query<K>>(&self, query: &Q) -> Result<V, Missed<K>> {
         let hash = self.near.hash(query);
         let puts = self.near.puts(hash);
         match self.near.get(query, hash) {
@@ -58,14 +57,12 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     }
 
     /// As `find`, for a call that wants the body to run whatever is stored.
-    #[doc(hidden)]
-    pub fn missed<Q: Query<K>>(&self, query: &Q) -> Missed<K> {
+    pub(crate) fn missed<Q: Query<K>>(&self, query: &Q) -> Missed<K> {
         Self::miss(query, self.near.hash(query), 0)
     }
 
     /// The miss path of a synchronous call.
-    #[doc(hidden)]
-    pub fn load<M, O: Outcome<M, Value = V>>(
+    pub(crate) fn load<M, O: Outcome<M, Value = V>>(
         &self,
         missed: Missed<K>,
         keep: impl FnOnce(&V) -> bool,
@@ -96,8 +93,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     /// The miss path of an asynchronous call.
     ///
     /// Cancellation: dropping the future frees the key at once; somebody who waits leads.
-    #[doc(hidden)]
-    pub async fn load_async<M, O: Outcome<M, Value = V>>(
+    pub(crate) async fn load_async<M, O: Outcome<M, Value = V>>(
         &self,
         missed: Missed<K>,
         keep: impl FnOnce(&V) -> bool,
@@ -128,8 +124,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     }
 
     /// Runs the body now and replaces what is stored; until then callers get the old value.
-    #[doc(hidden)]
-    pub fn reload<M, O: Outcome<M, Value = V>>(
+    pub(crate) fn reload<M, O: Outcome<M, Value = V>>(
         &self,
         missed: Missed<K>,
         keep: impl FnOnce(&V) -> bool,
@@ -142,8 +137,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     }
 
     /// As `reload`, for an asynchronous body.
-    #[doc(hidden)]
-    pub async fn reload_async<M, O: Outcome<M, Value = V>>(
+    pub(crate) async fn reload_async<M, O: Outcome<M, Value = V>>(
         &self,
         missed: Missed<K>,
         keep: impl FnOnce(&V) -> bool,

@@ -205,7 +205,7 @@ impl<K: NearKey, V> Flights<K, V> {
             flight: None,
         };
         shard.records.insert_unique(hash, record, |record| record.hash);
-        Lead { flights: self, hash, chain, flight: None, registered: true }
+        Lead { flights: self, hash, chain, flight: None, key: None, registered: true }
     }
 
     /// Does `act`, and makes the flights of a key invalid, as one step.
@@ -254,10 +254,10 @@ impl<K: NearKey, V> Flights<K, V> {
     pub(crate) fn give_up(&self, flight: &Flight<V>) {
         let mut shard = sync::lock(self.shard(flight.hash));
         let is_this = |record: &Record<K, V>| record.chain.id == flight.chain.id;
-        if let Some(record) = shard.records.find_mut(flight.hash, is_this) {
-            if record.standing == Standing::Joinable {
-                record.standing = Standing::Outdated;
-            }
+        if let Some(record) = shard.records.find_mut(flight.hash, is_this)
+            && record.standing == Standing::Joinable
+        {
+            record.standing = Standing::Outdated;
         }
     }
 
@@ -358,7 +358,7 @@ impl<V> Flight<V> {
     fn land(&self, landing: Landing<V>) {
         let before = mem::replace(&mut *sync::lock(&self.state), State::Landed(landing));
         if let State::Flying(seats) = before {
-            seats.wakers.into_iter().flatten().for_each(Waker::wake);
+            seats.wakers.into_iter().flatten().for_each(sync::wake);
         }
     }
 }
@@ -412,6 +412,8 @@ pub(crate) struct Lead<'a, K: NearKey, V> {
     chain: Chain,
     /// Those who wait; known once the flight has left the register.
     flight: Option<Arc<Flight<V>>>,
+    /// What stood in the register: its drop is foreign code, and runs when all have been answered.
+    key: Option<FlightKey<K>>,
     registered: bool,
 }
 
@@ -452,9 +454,7 @@ impl<K: NearKey, V> Lead<'_, K, V> {
             }
             record
         };
-        // The key goes here, outside of the lock.
-        self.registered = false;
-        self.flight = record.flight;
+        self.left(record);
         Ok(())
     }
 
@@ -467,13 +467,18 @@ impl<K: NearKey, V> Lead<'_, K, V> {
                 let entry = shard.records.find_entry(self.hash, is_this).ok();
                 entry.map(|entry| entry.remove().0)
             };
-            self.registered = false;
-            if let Some(record) = record {
-                // First, so that nobody is forgotten if the drop of the key panics.
-                self.flight = record.flight;
+            match record {
+                Some(record) => self.left(record),
+                None => self.registered = false,
             }
         }
         self.flight.is_some()
+    }
+
+    fn left(&mut self, record: Record<K, V>) {
+        self.registered = false;
+        self.flight = record.flight;
+        self.key = Some(record.key);
     }
 
     /// Ends the flight: those who wait get the landing.
@@ -492,8 +497,6 @@ impl<K: NearKey, V> Lead<'_, K, V> {
 impl<K: NearKey, V> Drop for Lead<'_, K, V> {
     fn drop(&mut self) {
         if self.registered || self.flight.is_some() {
-            // The key goes on the way: foreign code, and nobody has been answered yet.
-            let _inside = reentry::enter(self.chain());
             self.end(Landing::Gone);
         }
     }

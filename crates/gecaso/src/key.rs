@@ -36,32 +36,62 @@ pub trait Query<K> {
 }
 
 /// The query of a `Cache` used by hand: anything the key can be borrowed as, as in `HashMap::get`.
-pub(crate) struct ByRef<'a, Q: ?Sized>(pub(crate) &'a Q);
+pub(crate) struct ByRef<'a, K, Q: ?Sized> {
+    query: &'a Q,
+    /// Keys of a plain type are compared under a lock. If they are asked for as something of a
+    /// user's, whose `Eq` is foreign, the key is built first and compared by its own.
+    key: Option<K>,
+}
 
-impl<K, Q> Query<K> for ByRef<'_, Q>
+impl<'a, K, Q> ByRef<'a, K, Q>
 where
-    K: Borrow<Q> + 'static,
+    K: 'static,
+    Q: ?Sized + ToOwned<Owned = K>,
+{
+    #[inline]
+    pub(crate) fn new(query: &'a Q) -> Self {
+        let foreign = is_plain::<K>() && !is_plain_view::<Q, K>();
+        ByRef { query, key: foreign.then(|| query.to_owned()) }
+    }
+}
+
+impl<K, Q> Query<K> for ByRef<'_, K, Q>
+where
+    K: Borrow<Q> + Clone + Eq + 'static,
     Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
 {
     #[inline]
     fn hash_into<H: Hasher>(&self, state: &mut H) {
-        self.0.hash(state);
+        self.query.hash(state);
     }
 
     #[inline]
     fn matches(&self, key: &K) -> bool {
-        key.borrow() == self.0
+        match &self.key {
+            None => key.borrow() == self.query,
+            Some(own) => key == own,
+        }
     }
 
     #[inline]
     fn to_key(&self) -> K {
-        self.0.to_owned()
+        self.key.clone().unwrap_or_else(|| self.query.to_owned())
     }
 
     #[inline]
     fn is_plain() -> bool {
         is_plain::<K>()
     }
+}
+
+/// Whether a plain `K` seen as `Q` is still compared by code of the standard library.
+#[inline]
+pub(crate) fn is_plain_view<Q: ?Sized, K: 'static>() -> bool {
+    let view = typeid::of::<Q>();
+    view == typeid::of::<K>()
+        || view == typeid::of::<str>()
+        || view == typeid::of::<[u8]>()
+        || view == typeid::of::<std::path::Path>()
 }
 
 /// Whether `T` is one of the standard types whose `Eq` and `Clone` cannot run foreign code.

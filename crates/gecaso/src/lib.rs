@@ -30,7 +30,7 @@
 
 #![forbid(unsafe_op_in_unsafe_fn)]
 // Without the attribute, nobody calls what only its expansion needs.
-#![cfg_attr(not(feature = "macros"), allow(dead_code))]
+#![cfg_attr(not(feature = "macros"), allow(dead_code, unreachable_pub))]
 // The bans of clippy.toml are for what ships.
 #![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::disallowed_macros))]
 

@@ -54,6 +54,12 @@ pub(crate) fn write<T>(rwlock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     rwlock.write().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Wakes, and survives a waker that panics: it is the business of one executor, while others wait
+/// to be woken after it. The panic hook has reported it.
+pub(crate) fn wake(waker: std::task::Waker) {
+    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| waker.wake()));
+}
+
 /// Counts, in a test build, what the current thread locked and wrote; costs nothing otherwise.
 pub(crate) mod tally {
     /// What a call did to a line that other threads use.

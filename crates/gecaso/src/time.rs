@@ -4,6 +4,7 @@
 //! A manual clock stands in for it in tests. Used by storages (expiry), `flight` (bounded waits)
 //! and `call` (how long loads take); knows none of them.
 
+use crate::sync;
 use crate::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use crate::sync::{Condvar, Mutex, MutexGuard};
 use std::collections::BTreeMap;
@@ -215,7 +216,7 @@ impl Alarms {
             let waker = queue.due.remove(&(at, id));
             drop(queue);
             if let Some(waker) = waker {
-                waker.wake();
+                sync::wake(waker);
             }
         }
     }

@@ -162,7 +162,7 @@ impl<A: ?Sized + Arg<M>, M: Send + Sync + 'static> Part for View<'_, A, M> {
     }
     #[inline]
     fn is_plain() -> bool {
-        key::is_plain::<A::Owned>()
+        key::is_plain::<A::Owned>() && key::is_plain_view::<A, A::Owned>()
     }
 }
 
@@ -202,7 +202,7 @@ impl<A: ?Sized + Arg<M>, M: Send + Sync + 'static> Part for ViewOption<'_, A, M>
     }
     #[inline]
     fn is_plain() -> bool {
-        key::is_plain::<A::Owned>()
+        key::is_plain::<A::Owned>() && key::is_plain_view::<A, A::Owned>()
     }
 }
 
@@ -239,7 +239,7 @@ impl<A: ?Sized + Arg<M>, M: Send + Sync + 'static> Part for ViewSlice<'_, A, M> 
     }
     #[inline]
     fn is_plain() -> bool {
-        key::is_plain::<A::Owned>()
+        key::is_plain::<A::Owned>() && key::is_plain_view::<A, A::Owned>()
     }
 }
 

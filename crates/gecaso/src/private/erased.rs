@@ -16,7 +16,8 @@ use super::slot::{AnyCache, Id};
 /// What the nodes of a list have in common; the cache lies behind it in the same allocation.
 struct Head {
     id: TypeId,
-    next: AtomicPtr<Head>,
+    /// The node pushed before this one, or null; never changed once the node is published.
+    next: *const Head,
     any: unsafe fn(*const Head) -> &'static dyn AnyCache,
 }
 
@@ -27,9 +28,8 @@ struct Node<C> {
     cache: C,
 }
 
-/// Caches by id. Append-only, and never freed: it lives in statics. Read without a lock.
-///
-/// The first one opened is compared first, which is the only one for most functions.
+/// Caches by id, the last one opened first. Nothing is ever removed or freed: it lives in statics.
+/// Read without a lock; most functions have one cache, found at the first comparison.
 pub(crate) struct List {
     first: AtomicPtr<Head>,
 }
@@ -50,8 +50,10 @@ impl List {
     pub(crate) fn find<C>(&'static self, id: Id<C>) -> Option<&'static C> {
         let mut at = self.first.load(Ordering::Acquire).cast_const();
         loop {
-            // SAFETY: `at` is null or was published by `push` (release; the load acquires), which
-            // leaked its node: it is initialised, never freed and never borrowed mutably.
+            // SAFETY: `at` is null or a node that `push` leaked: never freed, never borrowed
+            // mutably. It is seen initialised: it is the first, which `push` published (release;
+            // the load above acquires), or a `next`, which whoever pushed the node before it had
+            // acquired just so, and published with that node.
             let head = unsafe { at.as_ref() }?;
             if head.id == id.get() {
                 // SAFETY: equal ids mean equal `C`: `push` stored the id of an `Id<C>`, and an
@@ -61,12 +63,19 @@ impl List {
                 // `push`).
                 return Some(unsafe { &(*at.cast::<Node<C>>()).cache });
             }
-            at = head.next.load(Ordering::Acquire);
+            at = head.next;
         }
     }
 
-    /// Appends a cache. The caller makes sure that two threads do not append the same id.
-    pub(crate) fn push<C: AnyCache + 'static>(&'static self, id: Id<C>, cache: C) -> &'static C {
+    /// Puts a cache in front. The caller holds a lock over this and over its own look for the id:
+    /// of two pushes at once one would be lost (and leaked), and an id may be there only once.
+    /// `opened` is told of the cache before anybody can find it.
+    pub(crate) fn push<C: AnyCache + 'static>(
+        &'static self,
+        id: Id<C>,
+        cache: C,
+        opened: impl FnOnce(&'static C),
+    ) -> &'static C {
         /// # Safety
         ///
         /// `head` points to the head of a leaked `Node<C>`, with provenance of the whole node.
@@ -74,31 +83,29 @@ impl List {
             // SAFETY: the contract above.
             unsafe { &(*head.cast::<Node<C>>()).cache }
         }
-        let next = AtomicPtr::new(ptr::null_mut());
+        // Acquire: see `find`. The lock would do, but nothing here should depend on it.
+        let next = self.first.load(Ordering::Acquire).cast_const();
         let head = Head { id: id.get(), next, any: any::<C> };
         let node = Box::into_raw(Box::new(Node { head, cache }));
-        let mut link = &self.first;
-        let release = (Ordering::AcqRel, Ordering::Acquire);
-        while let Err(taken) =
-            link.compare_exchange(ptr::null_mut(), node.cast(), release.0, release.1)
-        {
-            // SAFETY: not null, so published by another `push`; see `find`.
-            link = unsafe { &(*taken).next };
-        }
         // SAFETY: leaked just now, and only ever shared from here on.
-        unsafe { &(*node).cache }
+        let cache: &'static C = unsafe { &(*node).cache };
+        opened(cache);
+        self.first.store(node.cast(), Ordering::Release);
+        cache
     }
 
-    /// Visits every cache.
-    pub(crate) fn for_each(&'static self, mut visit: impl FnMut(&'static dyn AnyCache)) {
+    /// Every cache.
+    pub(crate) fn iter(&'static self) -> impl Iterator<Item = &'static dyn AnyCache> {
         let mut at = self.first.load(Ordering::Acquire).cast_const();
-        // SAFETY: as in `find`.
-        while let Some(head) = unsafe { at.as_ref() } {
+        std::iter::from_fn(move || {
+            // SAFETY: as in `find`.
+            let head = unsafe { at.as_ref() }?;
             // SAFETY: `head.any` was made by `push` for the type of this very node, and `at` is the
             // pointer that `push` published.
-            visit(unsafe { (head.any)(at) });
-            at = head.next.load(Ordering::Acquire);
-        }
+            let cache = unsafe { (head.any)(at) };
+            at = head.next;
+            Some(cache)
+        })
     }
 }
 

@@ -16,6 +16,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::arg::Parts;
 use super::erased::{Given, KeyFn, Place, give};
 use super::probe::Token;
+use super::slot::AnyCache;
 use crate::key::{NearKey, Query};
 use crate::outcome::{Outcome, Value};
 use crate::{Cache, Error, Receipt, Stats};
@@ -34,6 +35,21 @@ trait Registered: Send + Sync {
 /// The methods called so far, by the `TypeId` of their fn item. More than one under one id (an
 /// inherent method that hides a trait's) share what is asked of it.
 static METHODS: RwLock<BTreeMap<TypeId, Vec<Arc<dyn Registered>>>> = RwLock::new(BTreeMap::new());
+
+/// Methods that no fn item stands for with certainty, by their path: those with `impl Trait`
+/// arguments, and those that an inherent method of the same name hides from themselves. Arguments
+/// cannot find an entry there, so whatever is asked of them concerns all of their entries.
+static BY_PATH: RwLock<BTreeMap<&'static str, Vec<&'static dyn AnyCache>>> =
+    RwLock::new(BTreeMap::new());
+
+/// The path of the function that a closure was made in.
+fn path_of<C>() -> &'static str {
+    let mut path = std::any::type_name::<C>();
+    while let Some(outer) = path.strip_suffix("::{{closure}}") {
+        path = outer;
+    }
+    path
+}
 
 /// Takes a returned value out of its place: `None` if it is of another type, `Some(None)` if it is
 /// not to be stored.
@@ -133,7 +149,8 @@ impl<K: NearKey + Hash, V: Value> Registered for Entry<K, V> {
 }
 
 fn give_back<O: Outcome<M>, M>(value: O::Value, into: Place<'_>) {
-    // SAFETY: `from_value` makes the `O` of a value without lifetimes, so that any `O` will do.
+    // SAFETY: the place is for an `R: 'static` that is `O` up to lifetimes. What is put there is
+    // made of a value alone, which is `'static`, so it is an `R` as well.
     if let Some(place) = unsafe { into.of::<O>() } {
         *place = Some(O::from_value(value));
     }
@@ -143,7 +160,8 @@ fn take<O: Outcome<M>, M>(
     from: Place<'_>,
     keep: fn(&O::Value) -> bool,
 ) -> Option<Option<O::Value>> {
-    // SAFETY: what is kept of the `O` is a value without lifetimes; the rest is dropped here.
+    // SAFETY: the place is for an `R: 'static` that is `O` up to lifetimes: what it holds lives as
+    // long as any `O` may ask.
     let returned = unsafe { from.of::<O>() }?.take()?;
     Some(super::storable(returned, keep))
 }
@@ -180,6 +198,41 @@ pub unsafe fn register<F, Args, Out, K, O, M>(
     methods.entry(typeid::of::<F>()).or_default().push(Arc::new(entry));
 }
 
+/// As [`register`], for a method, which names itself `Self::method`.
+///
+/// An inherent method of the same name hides a trait's from that: then `method` is a stranger, with
+/// demands of its own on the lifetimes of its arguments, and the cache is filed by its path.
+///
+/// # Safety
+///
+/// As [`register`], if `method` is the function that `key` was made in.
+pub unsafe fn register_method<F, Args, Out, K, O, M, C>(
+    method: F,
+    out: PhantomData<fn() -> Out>,
+    key: C,
+    cache: &'static Cache<K, O::Value>,
+    keep: fn(&O::Value) -> bool,
+    token: Token<O, M>,
+) where
+    F: Function<Args, Out>,
+    K: NearKey + Hash,
+    O: Outcome<M>,
+    C: Fn(Args) -> Keyed<K> + Copy,
+{
+    if path_of::<C>() == std::any::type_name::<F>() {
+        // SAFETY: the caller's promise.
+        unsafe { register(method, out, key, cache, keep, token) }
+    } else {
+        register_path(&key, cache);
+    }
+}
+
+/// Makes a method known to `handle` by its path alone: the one that the closure was made in.
+pub fn register_path<C, K: NearKey, V: Value>(_: &C, cache: &'static Cache<K, V>) {
+    let mut paths = BY_PATH.write().unwrap_or_else(PoisonError::into_inner);
+    paths.entry(path_of::<C>()).or_default().push(cache);
+}
+
 /// The key of a query; its type is the query's.
 pub fn key_of<Q: Parts>(query: &Q) -> Q::Key {
     query.to_key()
@@ -205,6 +258,17 @@ impl<F, Args, Out> fmt::Debug for Handle<F, Args, Out> {
 }
 
 /// The handle of a method decorated with `#[cached]`, found by the method itself.
+///
+/// It has `invalidate`, `insert` and `peek`, which take the method's own arguments, the receiver
+/// first and skipped ones included; and `clear` and `stats`. It has not what the handle of a free
+/// function has besides: `refresh` and `uncached`, since the body lies inside of the method, behind
+/// the look-up; and `key`, since the type of a key is known inside alone. `invalidate` and a call
+/// do what `refresh` would, but that other callers wait for that call.
+///
+/// It takes methods of up to eight arguments, the receiver included. Methods with more, or with
+/// `handle = false`, are cached, but not found here. Of a method with arguments of type `impl
+/// Trait`, and of one that has the name of an inherent method of its type, `invalidate` removes all
+/// entries (for each type of argument its own), and `peek` and `insert` cannot find any.
 ///
 /// Until the method was called once nothing is cached: there is nothing to remove and nothing to
 /// see, and `insert` says so in its receipt. A function without the attribute looks the same.
@@ -235,32 +299,38 @@ impl<F, Args, Out> Handle<F, Args, Out> {
         methods.get(&typeid::of::<F>()).cloned().unwrap_or_default()
     }
 
+    fn by_path() -> Vec<&'static dyn AnyCache> {
+        let paths = BY_PATH.read().unwrap_or_else(PoisonError::into_inner);
+        paths.get(std::any::type_name::<F>()).cloned().unwrap_or_default()
+    }
+
     /// Removes every entry of this method (for a generic one: of this instantiation).
     pub fn clear(&self) -> Receipt {
-        Self::entries().iter().fold(Receipt::ready(), |first, entry| {
-            let next = entry.clear();
-            if first.clone().wait().is_ok() { next } else { first }
-        })
+        let done = Self::entries().iter().fold(Receipt::ready(), |done, one| done.and(one.clear()));
+        Self::by_path().iter().fold(done, |done, cache| done.and(cache.clear_all()))
     }
 
     /// How the method's cache has done.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        Self::entries().iter().fold(Stats::default(), |sum, entry| sum + entry.stats())
+        let sum = Self::entries().iter().fold(Stats::default(), |sum, one| sum + one.stats());
+        Self::by_path().iter().fold(sum, |sum, cache| sum + cache.figures())
     }
 
     fn invalidate_args(&self, args: Args) -> Receipt {
-        match &*Self::entries() {
-            [] => Receipt::ready(),
-            [entry] => give(args, |args| entry.invalidate(args)).unwrap_or_else(|| self.clear()),
-            // Two methods of one name: arguments can be moved into one key only. Rather too much.
+        match (&*Self::entries(), &*Self::by_path()) {
+            ([], []) => Receipt::ready(),
+            ([entry], []) => {
+                give(args, |args| entry.invalidate(args)).unwrap_or_else(|| self.clear())
+            }
+            // Arguments can be moved into one key only, and by a path into none. Rather too much.
             _ => self.clear(),
         }
     }
 
-    fn peek_args<R>(&self, args: Args) -> Option<R> {
+    fn peek_args<R: 'static>(&self, args: Args) -> Option<R> {
         let mut value = None;
-        if let [entry] = &*Self::entries() {
+        if let ([entry], []) = (&*Self::entries(), &*Self::by_path()) {
             let (id, returns) = entry.returns();
             assert!(
                 id == typeid::of::<R>(),
@@ -273,13 +343,13 @@ impl<F, Args, Out> Handle<F, Args, Out> {
         value
     }
 
-    fn insert_args<R>(&self, args: Args, value: R) -> Receipt {
+    fn insert_args<R: 'static>(&self, args: Args, value: R) -> Receipt {
         let name = std::any::type_name::<F>();
-        match &*Self::entries() {
-            [] => Receipt::failed(Error::new(format!(
+        match (&*Self::entries(), &*Self::by_path()) {
+            ([], []) => Receipt::failed(Error::new(format!(
                 "`{name}` has no cache yet: call it once before the first `insert`"
             ))),
-            [entry] => {
+            ([entry], []) => {
                 let mut value = Some(value);
                 let done = give(args, |args| entry.insert(args, Place::new(&mut value)));
                 done.unwrap_or_else(|| {
@@ -291,7 +361,8 @@ impl<F, Args, Out> Handle<F, Args, Out> {
                 })
             }
             _ => Receipt::failed(Error::new(format!(
-                "`{name}` stands for more than one cached method: nothing was inserted"
+                "`{name}` stands for more than one cached method, or takes `impl Trait`: arguments \
+                 do not tell which entry is meant, and nothing was inserted"
             ))),
         }
     }
@@ -315,13 +386,13 @@ macro_rules! arity {
             ///
             /// If `R` is another type than the method's.
             #[must_use]
-            pub fn peek<R>(&self, $($arg: $Arg),*) -> Option<R> {
+            pub fn peek<R: 'static>(&self, $($arg: $Arg),*) -> Option<R> {
                 self.peek_args(($($arg,)*))
             }
 
             /// Stores `value` as if a call had returned it: what would not be stored removes the
             /// entry instead.
-            pub fn insert<R>(&self, $($arg: $Arg,)* value: R) -> Receipt {
+            pub fn insert<R: 'static>(&self, $($arg: $Arg,)* value: R) -> Receipt {
                 self.insert_args(($($arg,)*), value)
             }
         }

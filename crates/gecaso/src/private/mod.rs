@@ -11,7 +11,11 @@ pub mod method;
 pub mod probe;
 pub mod slot;
 
+pub use crate::cache::all;
+pub use crate::memory::MemoryStorage;
 pub use crate::outcome::Outcome;
+pub use crate::receipt::Receipt;
+pub use crate::stats::Stats;
 pub use std::time::Duration;
 
 use std::pin::Pin;
@@ -20,7 +24,6 @@ use crate::cache::{Cache, Settings};
 use crate::call::Missed;
 use crate::key::NearKey;
 use crate::outcome::Value;
-use crate::receipt::Receipt;
 use crate::storage::IntoTier;
 
 /// The value `returned` would have left behind, or `None` if nothing would have been stored.
@@ -90,6 +93,16 @@ where
     cache.find(query).map(O::from_value)
 }
 
+/// The owned key of a call that runs the body whatever is stored.
+pub fn missed<Q, K, V>(cache: &Cache<K, V>, query: &Q) -> Missed<K>
+where
+    Q: crate::key::Query<K>,
+    K: NearKey,
+    V: Value,
+{
+    cache.missed(query)
+}
+
 /// Runs the body of a miss; the token says which of a type's outcomes is meant.
 #[inline]
 pub fn load<K, O, M>(
@@ -156,11 +169,6 @@ where
     Box::pin(cache.reload_async(missed, keep, body))
 }
 
-/// The predicate where there is no word `cache_if`.
-pub fn always<V>(_: &V) -> bool {
-    true
-}
-
 /// The predicate as an `fn` pointer, its argument's type found through the token.
 #[inline]
 pub fn keep<O: Outcome<M>, M>(
@@ -183,6 +191,8 @@ pub struct Words<S> {
     pub version: u32,
     /// The word `ttl`.
     pub ttl: Option<fn() -> std::time::Duration>,
+    /// Whether there is a word that asks for everything to be stored.
+    pub whole: bool,
     /// The word `max_wait`.
     pub max_wait: Option<fn() -> std::time::Duration>,
 }
@@ -202,5 +212,27 @@ impl<S> Words<S> {
             max_wait: self.max_wait.map(|max_wait| max_wait()),
         };
         Cache::open((self.storage)(), settings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, Words};
+    use crate::{Cache, LruStorage};
+
+    #[test]
+    fn words_become_the_settings_of_a_cache() {
+        let words = Words {
+            storage: || LruStorage::new(2),
+            name: "people",
+            version: 3,
+            ttl: Some(|| Duration::from_secs(5)),
+            max_wait: Some(|| Duration::from_secs(7)),
+            whole: false,
+        };
+        let cache: Cache<u8, u8> = words.open();
+        assert_eq!((cache.name(), cache.version()), ("people", 3));
+        assert_eq!(cache.ttl, Some(Duration::from_secs(5)));
+        assert_eq!(cache.max_wait, Duration::from_secs(7));
     }
 }

@@ -32,7 +32,8 @@ impl<K: NearKey, V: Value> AnyCache for Cache<K, V> {
 #[derive(Debug)]
 pub struct Slots {
     list: List,
-    /// Held while a cache is opened: its expressions are evaluated once, whoever comes first.
+    /// Held while a cache is opened: its expressions are evaluated once, whoever comes first, and
+    /// the list has one writer.
     opening: Mutex<()>,
 }
 
@@ -118,7 +119,7 @@ impl Slots {
         let id = id_of::<I, Cache<Q::Key, O::Value>>();
         match self.list.find(id) {
             Some(cache) => cache,
-            None => self.open(id, words, opened),
+            None => self.open(id, words, opened, hides_an_outcome::<O, M>()),
         }
     }
 
@@ -144,6 +145,7 @@ impl Slots {
         id: Id<Cache<K, V>>,
         words: impl FnOnce() -> Words<S>,
         opened: impl FnOnce(&'static Cache<K, V>),
+        hides: Option<&'static str>,
     ) -> &'static Cache<K, V>
     where
         K: NearKey,
@@ -151,6 +153,14 @@ impl Slots {
         S: IntoTier<K, V, T>,
     {
         let words = words();
+        if let (Some(hidden), false) = (hides, words.whole) {
+            panic!(
+                "`{}` returns a type parameter that stands for `{hidden}` here, which its \
+                 attribute could not see: errors would be stored. Write `cache_err` to store them, \
+                 or name the type in the signature",
+                words.name
+            );
+        }
         let address = std::ptr::from_ref(self).addr();
         let again = OPENING.with_borrow_mut(|open| {
             let again = open.contains(&address);
@@ -163,29 +173,17 @@ impl Slots {
         if let Some(cache) = self.list.find(id) {
             return cache;
         }
-        let cache = self.list.push(id, words.open());
-        opened(cache);
-        cache
+        self.list.push(id, words.open(), opened)
     }
 
     /// Empties every cache that was opened.
     pub fn clear(&'static self) -> Receipt {
-        let mut outcome = Receipt::ready();
-        self.list.for_each(|cache| {
-            let one = cache.clear_all();
-            // Removals far away are the storage's own to report; the first that failed is kept.
-            if let Err(error) = one.clone().wait() {
-                outcome = Receipt::failed(error);
-            }
-        });
-        outcome
+        self.list.iter().fold(Receipt::ready(), |done, cache| done.and(cache.clear_all()))
     }
 
     /// The figures of every cache that was opened, added up.
     pub fn stats(&'static self) -> Stats {
-        let mut sum = Stats::default();
-        self.list.for_each(|cache| sum = sum + cache.figures());
-        sum
+        self.list.iter().fold(Stats::default(), |sum, cache| sum + cache.figures())
     }
 }
 
@@ -206,6 +204,15 @@ impl<C> Id<C> {
     pub(crate) fn get(self) -> TypeId {
         self.0
     }
+}
+
+/// The type that a whole value turns out to be, if only a part of it should have been stored: the
+/// return type is a parameter, and what it stands for is known here for the first time.
+fn hides_an_outcome<O, M>() -> Option<&'static str> {
+    let name = std::any::type_name::<O>();
+    let partial = ["core::result::Result<", "core::option::Option<"];
+    let whole = typeid::of::<M>() == TypeId::of::<crate::outcome::Whole>();
+    (whole && partial.iter().any(|outcome| name.starts_with(outcome))).then_some(name)
 }
 
 #[inline]

@@ -15,8 +15,11 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 /// A count that goes up; threads and tasks wait until it has got somewhere. Clones are the same.
 #[derive(Clone, Default)]
 pub(crate) struct Count {
-    state: Arc<(Mutex<(usize, Vec<Waker>)>, Condvar)>,
+    state: Arc<(Mutex<Reached>, Condvar)>,
 }
+
+/// The count, and the tasks that wait for it.
+type Reached = (usize, Vec<Waker>);
 
 impl Count {
     pub(crate) fn new() -> Self {
@@ -109,7 +112,7 @@ pub(crate) fn until(mut reached: impl FnMut() -> bool) {
 /// Leaves the core to others for a while. Where it matters that they use it, a test must say how it
 /// would notice if they did not.
 pub(crate) fn pause() {
-    (0..1_000).for_each(|_| std::thread::yield_now());
+    (0..100).for_each(|_| std::thread::yield_now());
 }
 
 /// A future driven step by step, so that a test decides who is polled when.

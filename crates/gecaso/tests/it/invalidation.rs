@@ -1,12 +1,13 @@
 //! Invalidation wins: when `invalidate`, `clear` or `insert` has returned, no later call gets a
 //! value whose load began earlier, and that value is never stored.
 
-use crate::event::{Count, Driven, rounds, until, within_limit};
+use crate::event::{Count, Driven, LIMIT, pause, rounds, until, within_limit};
 use crate::storages::Storage;
 use gecaso::Cache;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::time::Instant;
 
 /// What ends the life of what loads now: the source says 2 afterwards.
 #[derive(Clone, Copy, Debug)]
@@ -225,7 +226,7 @@ fn never_older_than_the_last_invalidation(act: fn(&Cache<u8, u64>, u64)) {
         let over = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let _over = Over(&over);
-            for _ in 0..3 {
+            for _ in 0..2 {
                 scope.spawn(|| {
                     while !over.load(SeqCst) {
                         let least = promised.load(SeqCst);
@@ -238,19 +239,23 @@ fn never_older_than_the_last_invalidation(act: fn(&Cache<u8, u64>, u64)) {
                     }
                 });
             }
-            let mut version = 0;
-            until(|| {
-                version += 1;
+            // Until enough versions have met loads on their way, however busy the machine is.
+            let begun = Instant::now();
+            let enough =
+                |version| version >= rounds(400) as u64 && cache.stats().loads >= rounds(40) as u64;
+            for version in 1.. {
                 source.store(version, SeqCst);
                 act(&cache, version);
                 promised.store(version, SeqCst);
-                // Odd, when nothing is stored: loads begin now, for the next versions to meet.
-                if version % 8 == 1 {
+                if version % 16 == 1 {
+                    // Odd, when nothing is stored: loads begin now, for the next versions to meet.
                     std::thread::yield_now();
+                    if enough(version) {
+                        break;
+                    }
+                    assert!(begun.elapsed() < LIMIT, "{version} versions, {:?}", cache.stats());
                 }
-                let enough = version >= rounds(1_000) as u64 && version % 64 == 0;
-                enough && cache.stats().loads >= rounds(100) as u64
-            });
+            }
         });
     }
 }
@@ -392,7 +397,7 @@ fn a_call_after_clear_is_not_given_what_a_call_found_in_the_middle_of_it() {
                 })
                 .collect();
             until(|| {
-                (0..1_000).for_each(|_| std::thread::yield_now());
+                pause();
                 cache.stats().hits + cache.stats().misses >= 2 * KEYS
             });
             brakes.clone_on.up();

@@ -32,8 +32,12 @@ const LAYERS: &[(&str, &[&str])] = &[
         "call",
         &["blocking", "cache", "flight", "key", "memory", "outcome", "reentry", "snapshot", "time"],
     ),
-    // What generated code may name: it speaks to `Cache`, and knows no storage, policy or flight.
-    ("private", &["cache", "call", "error", "key", "outcome", "receipt", "stats", "storage"]),
+    // What generated code may name: it speaks to `Cache`, and knows no policy or flight; of
+    // storages it hands out the default one's name.
+    (
+        "private",
+        &["cache", "call", "error", "key", "memory", "outcome", "receipt", "stats", "storage"],
+    ),
 ];
 
 /// `Cache::builder` hands out the builder that makes a `Cache`: one type in two files.

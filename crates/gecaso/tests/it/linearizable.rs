@@ -96,8 +96,8 @@ fn run(name: &str, storage: &Storage, may_forget: bool, histories: usize, seed: 
     let results: [Mutex<Vec<Event>>; THREADS] = Default::default();
     let mut side_by_side = 0;
     std::thread::scope(|scope| {
-        for thread in 0..THREADS {
-            let (cache, moment, result) = (&cache, &moment, &results[thread]);
+        for (thread, result) in results.iter().enumerate() {
+            let (cache, moment) = (&cache, &moment);
             let (ready, go, done) = (&ready, &go, &done);
             scope.spawn(move || {
                 let mut dice = Dice(seed << 8 | thread as u64);
@@ -117,7 +117,7 @@ fn run(name: &str, storage: &Storage, may_forget: bool, histories: usize, seed: 
                             0 | 1 => Call::Get(cache.get(&key)),
                             2..6 => {
                                 let body = || {
-                                    if new % 2 == 0 {
+                                    if new.is_multiple_of(2) {
                                         std::thread::yield_now();
                                     }
                                     new

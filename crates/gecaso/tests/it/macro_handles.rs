@@ -248,7 +248,7 @@ fn registration_can_be_left_out_where_a_name_is_ambiguous() {
     assert_eq!(handle(Report::without).stats(), gecaso::Stats::default());
 }
 
-/// An inherent method that hides a trait's of the same name: both are called `Self::hidden`.
+/// An inherent method that hides a trait's of the same name: both call themselves `Self::hidden`.
 trait Hidden {
     fn hidden(&self, n: u32) -> u32;
 }
@@ -270,12 +270,16 @@ impl Hidden for Report {
 #[test]
 fn two_methods_of_one_name_are_never_taken_for_each_other() {
     assert_eq!((Report(1).hidden(2), Hidden::hidden(&Report(1), 2)), (3, 1002));
-    let both = handle(Report::hidden);
-    assert_eq!(both.peek::<u32>(&Report(1), 2), None);
-    assert!(both.insert(&Report(1), 2, 5_u32).wait().is_err());
-    assert_eq!((Report(1).hidden(2), Hidden::hidden(&Report(1), 2)), (3, 1002));
-    both.invalidate(&Report(1), 2);
-    assert_eq!(both.stats().entries, 0);
+    let (inherent, hidden) = (handle(Report::hidden), handle(<Report as Hidden>::hidden));
+    assert_eq!(inherent.peek(&Report(1), 2), Some(3_u32));
+    assert_eq!(hidden.peek::<u32>(&Report(1), 2), None, "found by its path alone");
+    inherent.insert(&Report(1), 2, 5_u32).wait().unwrap();
+    assert!(hidden.insert(&Report(1), 2, 5_u32).wait().is_err());
+    assert_eq!((Report(1).hidden(2), Hidden::hidden(&Report(1), 2)), (5, 1002));
+    hidden.invalidate(&Report(1), 2);
+    assert_eq!((hidden.stats().entries, inherent.stats().entries), (0, 1));
+    inherent.invalidate(&Report(1), 2);
+    assert_eq!(inherent.stats().entries, 0);
 }
 
 #[test]
@@ -308,4 +312,62 @@ fn a_handle_keeps_what_the_caller_gives() {
     handle(Loud::m).invalidate(Loud(witness.clone()));
     assert_eq!(handle(Loud::m).peek::<u8>(Loud(witness.clone())), None);
     assert_eq!(handle(Loud::m).stats().entries, 0);
+}
+
+mod hidden {
+    //! Methods that no fn item stands for with certainty.
+    use gecaso::{cached, handle};
+    use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+
+    #[derive(Clone, PartialEq, Eq, Hash)]
+    struct Page(u32);
+
+    trait Render {
+        fn render(&self) -> u32;
+    }
+
+    static SOURCE: AtomicU32 = AtomicU32::new(1);
+
+    impl Render for Page {
+        #[cached]
+        fn render(&self) -> u32 {
+            SOURCE.load(SeqCst)
+        }
+    }
+
+    impl Page {
+        fn render(&self) -> u32 {
+            7
+        }
+    }
+
+    #[test]
+    fn an_inherent_method_is_not_taken_for_the_one_it_hides() {
+        let page = Page(1);
+        assert_eq!((Render::render(&page), page.render()), (1, 7));
+        assert_eq!(handle(Page::render).peek::<u32>(&page), None);
+        assert!(handle(Page::render).insert(&page, 9_u32).wait().is_err());
+        SOURCE.store(2, SeqCst);
+        handle(<Page as Render>::render).invalidate(&page).wait().unwrap();
+        assert_eq!(Render::render(&page), 2, "what was invalidated is loaded anew");
+    }
+
+    static NAMES: AtomicU32 = AtomicU32::new(1);
+
+    impl Page {
+        #[cached]
+        fn named(&self, name: impl AsRef<str>) -> String {
+            format!("{} {}", name.as_ref(), NAMES.load(SeqCst))
+        }
+    }
+
+    #[test]
+    fn a_method_with_an_opaque_argument_is_invalidated_as_a_whole() {
+        let page = Page(1);
+        assert_eq!(page.named("a"), "a 1");
+        NAMES.store(2, SeqCst);
+        handle(Page::named).invalidate(&page, "a").wait().unwrap();
+        assert_eq!(page.named("a"), "a 2");
+        assert!(handle(Page::named).insert(&page, "a", String::new()).wait().is_err());
+    }
 }

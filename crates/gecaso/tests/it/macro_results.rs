@@ -184,3 +184,47 @@ fn shadowed_names_do_not_matter() {
     assert_eq!(pollster::block_on(shadows::g::<u8>(1)), Some(1));
     assert_eq!(pollster::block_on(shadows::S.m(1)), Some(1));
 }
+
+mod unseen {
+    //! Results that the attribute cannot see, since a type parameter stands for them.
+    use gecaso::cached;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    struct Source<R>(fn() -> R);
+
+    impl<R: Clone + Send + Sync + 'static> Source<R> {
+        #[cached(skip(self))]
+        fn get(&self, _id: u32) -> R {
+            (self.0)()
+        }
+
+        #[cached(skip(self), cache_err)]
+        fn get_all(&self, _id: u32) -> R {
+            (self.0)()
+        }
+    }
+
+    #[test]
+    fn a_parameter_that_stands_for_a_result_is_refused_at_the_first_call() {
+        assert_eq!(Source(|| 5_u8).get(1), 5);
+        let failing = Source(|| Err::<u8, &str>("down"));
+        let refused = catch_unwind(AssertUnwindSafe(|| failing.get(1))).unwrap_err();
+        let message = refused.downcast_ref::<String>().expect("a message");
+        assert!(message.contains("cache_err") && message.contains("Result"), "{message}");
+        assert_eq!(failing.get_all(1), Err("down"));
+    }
+
+    #[derive(Clone)]
+    struct D;
+
+    #[cached]
+    fn one_letter() -> D {
+        D
+    }
+
+    #[test]
+    fn a_type_of_one_letter_is_a_type_like_any_other() {
+        let _: D = one_letter();
+        assert_eq!(one_letter::stats().loads, 1);
+    }
+}

@@ -8,14 +8,15 @@
     clippy::unnecessary_owned_empty_strings
 )]
 
+use crate::event::{Count, pause};
 use gecaso::cached;
 use pollster::block_on;
 use std::fmt::{Debug, Display};
 use std::future::Future;
 use std::hash::Hash;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, LazyLock};
 
 #[test]
 fn an_async_function_is_cached_by_the_same_attribute() {
@@ -410,28 +411,31 @@ fn functions_of_one_name_do_not_meet() {
 #[test]
 fn threads_that_open_a_cache_at_once_get_one() {
     static OPENED: AtomicUsize = AtomicUsize::new(0);
+    static CALL_F: LazyLock<Count> = LazyLock::new(Count::new);
+    static CALL_G: LazyLock<Count> = LazyLock::new(Count::new);
 
-    fn storage() -> gecaso::LruStorage {
+    // Still being opened when the last of the threads calls.
+    fn storage(callers: &Count) -> gecaso::LruStorage {
         OPENED.fetch_add(1, SeqCst);
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        callers.wait_for(8);
+        pause();
         gecaso::LruStorage::new(4)
     }
-    #[cached(storage())]
+    #[cached(storage(&CALL_F))]
     fn f(n: u32) -> u32 {
         n
     }
-    #[cached(storage())]
+    #[cached(storage(&CALL_G))]
     fn g<T>(n: u32) -> u32 {
         n
     }
 
-    let all = std::sync::Barrier::new(8);
     std::thread::scope(|scope| {
         for n in 0..8 {
-            let all = &all;
             scope.spawn(move || {
-                all.wait();
+                CALL_F.up();
                 f(1);
+                CALL_G.up();
                 if n % 2 == 0 { g::<u8>(1) } else { g::<u16>(1) }
             });
         }
@@ -441,6 +445,26 @@ fn threads_that_open_a_cache_at_once_get_one() {
     assert_eq!(g::<u8>(1) + g::<u16>(1), 2);
     assert_eq!(g::<()>(1), 1);
     assert_eq!(OPENED.load(SeqCst), 4);
+}
+
+#[test]
+fn what_a_body_declares_does_not_make_a_method_of_it() {
+    #[cached]
+    fn f(n: u32) -> u32 {
+        struct Chain {
+            next: Option<Box<Self>>,
+        }
+        impl Chain {
+            fn of(n: u32) -> Self {
+                Self { next: (n > 0).then(|| Box::new(Self::of(n - 1))) }
+            }
+            fn len(&self) -> u32 {
+                self.next.as_ref().map_or(0, |next| next.len() + 1)
+            }
+        }
+        Chain::of(n).len()
+    }
+    assert_eq!((f(3), f(3), f::stats().hits), (3, 3, 1));
 }
 
 #[test]

@@ -2,10 +2,10 @@
 //!
 //! Run by `main`. Mistakes in words are the business of the compile-fail tests.
 
-use gecaso::{LruStorage, MemoryStorage, cached};
+use crate::event::{Count, Driven};
+use gecaso::{LruStorage, ManualClock, MemoryStorage, cached};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::thread::sleep;
 use std::time::Duration;
 
 #[test]
@@ -69,33 +69,39 @@ fn expressions_are_evaluated_once() {
 
 #[test]
 fn a_lifetime_may_be_written_in_three_ways() {
-    #[cached(ttl = "20ms")]
+    static CLOCK: LazyLock<ManualClock> = LazyLock::new(ManualClock::new);
+    fn storage() -> LruStorage {
+        LruStorage::new(4).with_clock(&CLOCK)
+    }
+    #[cached(storage(), ttl = "20ms")]
     fn text(n: u32) -> u32 {
         n
     }
-    #[cached(ttl = Duration::from_millis(10) * 2)]
+    #[cached(storage(), ttl = Duration::from_millis(10) * 2)]
     fn expression(n: u32) -> u32 {
         n
     }
-    #[cached(ttl = 100)]
+    #[cached(storage(), ttl = 100)]
     fn seconds(n: u32) -> u32 {
         n
     }
-    #[cached(ttl = 0)]
+    #[cached(storage(), ttl = 0)]
     fn never(n: u32) -> u32 {
         n
     }
-    for round in 1..=2 {
-        text(1);
-        expression(1);
-        seconds(1);
-        never(1);
-        if round == 1 {
-            sleep(Duration::from_millis(60));
-        }
-    }
-    assert_eq!((text::stats().loads, expression::stats().loads), (2, 2));
-    assert_eq!((seconds::stats().loads, never::stats().loads), (1, 2));
+    let loads = || {
+        let _ = (text(1), expression(1), seconds(1), never(1));
+        [text::stats(), expression::stats(), seconds::stats(), never::stats()].map(|s| s.loads)
+    };
+    assert_eq!(loads(), [1, 1, 1, 1]);
+    CLOCK.advance(Duration::from_millis(19));
+    assert_eq!(loads(), [1, 1, 1, 2]);
+    CLOCK.advance(Duration::from_millis(1));
+    assert_eq!(loads(), [2, 2, 1, 3]);
+    CLOCK.advance(Duration::from_millis(99_979));
+    assert_eq!(loads(), [3, 3, 1, 4]);
+    CLOCK.advance(Duration::from_millis(1));
+    assert_eq!(loads(), [3, 3, 2, 5]);
 }
 
 struct User {
@@ -232,12 +238,25 @@ fn the_handle_may_have_another_name() {
 }
 
 #[test]
-fn the_name_and_version_may_be_said() {
-    #[cached(name = "people", version = 3)]
+fn the_name_is_the_path_unless_it_is_said() {
+    fn calls(itself: fn(u32) -> u32) -> LruStorage {
+        LruStorage::new(itself(1) as usize)
+    }
+    #[cached(calls(f), name = "people", version = 3)]
     fn f(n: u32) -> u32 {
         n
     }
-    assert_eq!((f(1), f(1)), (1, 1));
+    #[cached(calls(g))]
+    fn g(n: u32) -> u32 {
+        n
+    }
+    // Where a name shows: in what is said of a storage that cannot be opened.
+    let said = |function: fn(u32) -> u32| {
+        let panic = std::panic::catch_unwind(|| function(2)).unwrap_err();
+        panic.downcast_ref::<String>().cloned().unwrap_or_default()
+    };
+    assert!(said(f).contains("`people`"), "{}", said(f));
+    assert!(said(g).contains(concat!("`", module_path!(), "::g`")), "{}", said(g));
 }
 
 mod reexport {
@@ -255,15 +274,20 @@ fn the_crate_may_be_elsewhere() {
 
 #[test]
 fn max_wait_bounds_the_wait_for_another_caller() {
-    #[cached(max_wait = "10ms")]
-    fn f(n: u32) -> u32 {
-        sleep(Duration::from_millis(300));
+    static CLOCK: LazyLock<ManualClock> = LazyLock::new(ManualClock::new);
+    static RUNS: LazyLock<Count> = LazyLock::new(Count::new);
+    #[cached(LruStorage::new(4).with_clock(&CLOCK), max_wait = "10ms")]
+    async fn f(n: u32) -> u32 {
+        if RUNS.up() == 0 {
+            std::future::pending::<()>().await;
+        }
         n
     }
-    std::thread::scope(|scope| {
-        scope.spawn(|| f(1));
-        sleep(Duration::from_millis(50));
-        scope.spawn(|| f(1));
-    });
-    assert_eq!(f::stats().loads, 2);
+    let (mut stuck, mut waiting) = (Driven::new(f(1)), Driven::new(f(1)));
+    stuck.pends();
+    waiting.pends();
+    CLOCK.advance(Duration::from_millis(9));
+    waiting.pends();
+    CLOCK.advance(Duration::from_millis(1));
+    assert_eq!((waiting.ready(), RUNS.now(), f::stats().loads), (1, 2, 2));
 }

@@ -11,6 +11,7 @@ mod allocations;
 mod bounds;
 mod contract;
 mod expiry;
+mod foreign_code;
 mod futures_are_send;
 mod hits_and_misses;
 mod invalidation;
