@@ -75,8 +75,11 @@ use proc_macro::TokenStream;
 /// # Panics
 ///
 /// A call panics if the cache is not open yet and the storage expression, or that of `ttl` or
-/// `max_wait`, calls the function itself. A panic of the body reaches the caller that runs it;
-/// another one of those who wait runs its own.
+/// `max_wait`, calls the function itself; or if the return type is a type parameter that stands for
+/// a `Result` or an `Option`, and neither `cache_err` nor `cache_none` says what to do. (Two
+/// storage expressions that call each other's functions from two threads wait for each other, as
+/// two `LazyLock`s do.) A panic of the body reaches the caller that runs it; another one of those
+/// who wait runs its own.
 ///
 /// # Other attributes
 ///

@@ -1,7 +1,7 @@
 //! Invalidation wins: when `invalidate`, `clear` or `insert` has returned, no later call gets a
 //! value whose load began earlier, and that value is never stored.
 
-use crate::event::{Count, Driven, LIMIT, pause, rounds, until, within_limit};
+use crate::event::{Count, Driven, LIMIT, rounds, within_limit};
 use crate::storages::Storage;
 use gecaso::Cache;
 use std::hash::{Hash, Hasher};
@@ -289,120 +289,96 @@ fn no_caller_sees_what_was_there_before_a_refresh() {
     });
 }
 
-/// A key whose clone, made when a call has found nothing, waits until it is let through.
-struct Gated {
-    number: u64,
-    missed: Count,
-    go_on: Count,
-    waits: bool,
-}
+/// A value whose drop waits until it is let through.
+#[derive(Clone)]
+struct Held(#[expect(dead_code, reason = "held for its drop")] Arc<HeldUp>);
 
-impl Clone for Gated {
-    fn clone(&self) -> Gated {
-        if self.waits {
-            self.missed.up();
-            self.go_on.wait_for(1);
-        }
-        let Gated { number, missed, go_on, waits: _ } = self;
-        Gated { number: *number, missed: missed.clone(), go_on: go_on.clone(), waits: false }
-    }
-}
-
-impl PartialEq for Gated {
-    fn eq(&self, other: &Gated) -> bool {
-        self.number == other.number
-    }
-}
-
-impl Eq for Gated {}
-
-impl Hash for Gated {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.number.hash(state);
-    }
-}
-
-/// A value whose drop can be held up (while a clear drops what it removed), and its clone, too.
-struct Held {
-    version: u64,
-    brakes: Arc<Brakes>,
-}
-
-#[derive(Default)]
-struct Brakes {
-    hold_drops: AtomicBool,
+struct HeldUp {
     dropping: Count,
-    drop_on: Count,
-    hold_clones: AtomicBool,
-    cloning: Count,
-    clone_on: Count,
+    go_on: Count,
 }
 
-impl Clone for Held {
-    fn clone(&self) -> Held {
-        if self.brakes.hold_clones.load(SeqCst) {
-            self.brakes.cloning.up();
-            self.brakes.clone_on.wait_for(1);
-        }
-        Held { version: self.version, brakes: self.brakes.clone() }
-    }
-}
-
-impl Drop for Held {
+impl Drop for HeldUp {
     fn drop(&mut self) {
-        if self.brakes.hold_drops.swap(false, SeqCst) {
-            self.brakes.dropping.up();
-            self.brakes.drop_on.wait_for(1);
-        }
+        self.dropping.up();
+        self.go_on.wait_for(1);
     }
 }
 
-/// The narrowest race of `clear`: calls that missed before the entry was there look again while the
-/// clear is half done, and find it. Who asks when the clear has returned must not wait for those.
+/// A clear drops what it removed before it returns; a load that ends meanwhile is an old one.
 #[test]
-fn a_call_after_clear_is_not_given_what_a_call_found_in_the_middle_of_it() {
-    const KEYS: u64 = 32;
-    for storage in Storage::each(2_048) {
-        let brakes = Arc::new(Brakes::default());
-        let cache: Cache<Gated, Held> = storage.cache();
-        let (missed, let_in) = (Count::new(), Count::new());
-        let key =
-            |number, waits| Gated { number, missed: missed.clone(), go_on: let_in.clone(), waits };
-        let value = |version| Held { version, brakes: brakes.clone() };
+fn a_load_that_ends_in_the_middle_of_a_clear_is_not_stored() {
+    for storage in Storage::each(8) {
+        let (dropping, drop_on) = (Count::new(), Count::new());
+        let held = || Held(Arc::new(HeldUp { dropping: dropping.clone(), go_on: drop_on.clone() }));
+        let cache: Cache<u8, Option<Held>> = storage.cache();
+        cache.insert(2, Some(held()));
+        let go_on = Count::new();
+        let mut load = Driven::new(cache.get_with_async(&1, async {
+            go_on.reaches(1).await;
+            None
+        }));
+        load.pends();
         std::thread::scope(|scope| {
-            for number in 0..KEYS {
-                let key = key(number, true);
-                let (cache, value) = (&cache, &value);
-                scope.spawn(move || cache.get_with(&key, || value(2)).version);
-            }
-            // All have found nothing, and have not asked for the flight yet.
-            missed.wait_for(KEYS as usize);
-            for number in 0..1_000 {
-                cache.insert(key(number, false), value(1));
-            }
-            brakes.hold_drops.store(true, SeqCst);
             let clearing = scope.spawn(|| drop(cache.clear()));
-            brakes.dropping.wait_for(1);
-            // They look again, and whoever finds an entry that is not cleared yet is held up.
-            brakes.hold_clones.store(true, SeqCst);
-            let_in.up();
-            until(|| brakes.cloning.now() + cache.stats().loads as usize >= KEYS as usize);
-            brakes.hold_clones.store(false, SeqCst);
-            brakes.drop_on.up();
+            dropping.wait_for(1);
+            go_on.up();
+            assert!(load.ready().is_none());
+            drop_on.up();
             clearing.join().unwrap();
-            let later: Vec<_> = (0..KEYS)
-                .map(|number| {
-                    let (cache, value, key) = (&cache, &value, key(number, false));
-                    scope.spawn(move || cache.get_with(&key, || value(2)).version)
-                })
-                .collect();
-            until(|| {
-                pause();
-                cache.stats().hits + cache.stats().misses >= 2 * KEYS
-            });
-            brakes.clone_on.up();
-            for call in later {
-                assert_eq!(call.join().unwrap(), 2, "{storage:?}");
+        });
+        assert_eq!(storage.len(), 0, "{storage:?}");
+        assert!(cache.get(&1).is_none());
+    }
+}
+
+/// A key that gives the core away whenever it is cloned or compared: on its way from the look-up to
+/// the flight, and while what was found there is looked at again.
+struct Yielding;
+
+impl Clone for Yielding {
+    fn clone(&self) -> Yielding {
+        std::thread::yield_now();
+        Yielding
+    }
+}
+
+impl PartialEq for Yielding {
+    fn eq(&self, _: &Yielding) -> bool {
+        std::thread::yield_now();
+        true
+    }
+}
+
+impl Eq for Yielding {}
+
+impl Hash for Yielding {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}
+
+/// The narrowest race of `clear`: a call that missed before the entry was there looks again while the
+/// clear is half done, and finds it. Who asks when the clear has returned must not join that call.
+#[test]
+fn a_call_after_clear_does_not_join_one_that_found_something_in_the_middle_of_it() {
+    for storage in Storage::each(4) {
+        let cache: Cache<Yielding, u64> = storage.cache();
+        let (source, promised) = (AtomicU64::new(0), AtomicU64::new(0));
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let _over = Over(&over);
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    while !over.load(SeqCst) {
+                        let least = promised.load(SeqCst);
+                        let value = cache.get_with(&Yielding, || source.load(SeqCst));
+                        assert!(value >= least, "{value} after {least} was promised, {storage:?}");
+                    }
+                });
+            }
+            for version in 1..=rounds(20_000) as u64 {
+                source.store(version, SeqCst);
+                cache.clear();
+                promised.store(version, SeqCst);
             }
         });
     }
