@@ -160,6 +160,35 @@ fn an_observer_never_sees_more_than_the_capacity() {
     }
 }
 
+/// Where all entries are in one shard they are counted at one moment, to the last one.
+#[test]
+fn not_even_a_moment_of_one_more_is_seen_where_places_come_and_go() {
+    for capacity in [1, 3] {
+        for storage in Storage::each(capacity) {
+            let cache: Cache<u64, u64> = storage.cache();
+            let busy = AtomicUsize::new(4);
+            std::thread::scope(|scope| {
+                for thread in 0..4 {
+                    let (cache, busy) = (&cache, &busy);
+                    scope.spawn(move || {
+                        for step in 0..rounds(8_000) as u64 {
+                            let key = step % 4 + 4 * thread;
+                            cache.insert(key, key);
+                            cache.invalidate(&key);
+                        }
+                        busy.fetch_sub(1, SeqCst);
+                    });
+                }
+                while busy.load(SeqCst) > 0 {
+                    let entries = cache.stats().entries;
+                    assert!(entries <= capacity as u64, "{entries} in {storage:?}");
+                }
+            });
+            assert_eq!(cache.stats().entries, 0);
+        }
+    }
+}
+
 /// The same by what is alive, for values that are never handed out: not even a value that waits to
 /// be dropped is left over in numbers.
 #[test]
