@@ -23,7 +23,7 @@ use proc_macro::TokenStream;
 
 /// Caches the results of a function, sync or async.
 ///
-/// ```ignore
+/// ```text
 /// #[cached(LruStorage::new(16), ttl = 100)]
 /// fn long_and_boring_function(time_to_sleep: u64) -> String { .. }
 /// ```

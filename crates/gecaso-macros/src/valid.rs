@@ -62,6 +62,12 @@ pub(crate) fn plan(item: &Item, words: &Words) -> Result<Plan, Vec<syn::Error>> 
     skipped(words, &arguments, &mut errors);
     let (mut parts, mut owners, mut opened) = (Vec::new(), Vec::new(), TokenStream::new());
     match &words.key {
+        Some((span, Expr::Lit(_))) => errors.push(complaint(
+            *span,
+            "`key` is the same for every call: all of them would share one entry",
+            "say what tells calls apart, `key = (a, b)` or `key = format!(\"{a}:{b}\")`; a text alone \
+             is not filled in",
+        )),
         Some((_, expr)) => {
             opened = patterns(&arguments, expr);
             keyed(expr, &arguments, &mut parts, &mut owners, &mut errors);

@@ -42,7 +42,7 @@ fn attempt<K: Label, M, O: Outcome<M, Value = u64>>(
 ) -> O {
     let floor = world.floor(1);
     let key = K::of(1);
-    let got = match world.cache.find(&ByRef(&key)) {
+    let got = match world.cache.find(&ByRef::new(&key)) {
         Ok(value) => O::from_value(value),
         Err(missed) => world.cache.load::<M, O>(missed, |_| true, body),
     };
@@ -137,7 +137,7 @@ fn private_errors_send_waiters_to_bodies_side_by_side() {
     };
     let follow = || {
         wait_until(&leads, 1);
-        let missed = world.cache.missed(&ByRef(&1));
+        let missed = world.cache.missed(&ByRef::new(&1));
         let body = async {
             let body = world.begin(1);
             begun.fetch_add(1, SeqCst);
@@ -151,7 +151,7 @@ fn private_errors_send_waiters_to_bodies_side_by_side() {
     };
     scope(|s| {
         s.spawn(|| {
-            let missed = world.cache.missed(&ByRef(&1));
+            let missed = world.cache.missed(&ByRef::new(&1));
             assert!(world.cache.load::<OkPrivate, _>(missed, |_| true, lead).is_err());
         });
         s.spawn(|| assert!(follow().is_ok()));

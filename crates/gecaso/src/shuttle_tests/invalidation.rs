@@ -59,7 +59,7 @@ fn clear_wins_over_those_who_look_again() {
     world.call(1);
     let look_again = || {
         let floor = world.floor(1);
-        let missed = world.cache.missed(&ByRef(&1));
+        let missed = world.cache.missed(&ByRef::new(&1));
         let got = world.cache.load::<Whole, _>(missed, |_| true, || world.body(1));
         world.accept(1, floor, &got);
     };
