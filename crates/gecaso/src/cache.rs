@@ -300,10 +300,8 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     /// Removes all entries of this cache, and none of others on the same storage. Bodies that run
     /// now are not stored.
     pub fn clear(&self) -> Receipt {
-        self.flights.supersede_all();
-        self.near.clear();
-        // A flight begun in between may have found an entry that is gone now: nobody joins it.
-        self.flights.supersede_all();
+        let removed = self.flights.supersede_all(|| self.near.clear());
+        drop(removed); // foreign drops: no lock is held here
         Receipt::ready()
     }
 

@@ -261,11 +261,14 @@ impl<K: NearKey, V> Flights<K, V> {
         }
     }
 
-    /// Makes all flights invalid.
-    pub(crate) fn supersede_all(&self) {
-        for Guarded(shard) in &self.shards {
-            sync::lock(shard).records.iter_mut().for_each(Record::invalidate);
+    /// Does `act`, and makes all flights invalid, as one step. The only place that holds more than
+    /// one of the shards, taken in their order.
+    pub(crate) fn supersede_all<R>(&self, act: impl FnOnce() -> R) -> R {
+        let mut shards: Vec<_> = self.shards.iter().map(|shard| sync::lock(&shard.0)).collect();
+        for shard in &mut shards {
+            shard.records.iter_mut().for_each(Record::invalidate);
         }
+        act()
     }
 
     /// Bodies that run now, invalid ones too.

@@ -347,8 +347,9 @@ impl<K: NearKey, V: Value> Table<K, V> {
         }))
     }
 
-    /// Removes every entry, shard by shard, and gives the memory back.
-    pub(crate) fn clear(&self) {
+    /// Removes every entry, shard by shard, and gives the memory back. What comes out is dropped by
+    /// the caller, where no lock is held: foreign drops. As [`put`](Self::put).
+    pub(crate) fn clear(&self) -> impl Sized + use<K, V> {
         let take = |guarded: &Guarded<K, V>| {
             let mut shard = sync::write(&guarded.shard);
             let count = shard.len();
@@ -357,9 +358,7 @@ impl<K: NearKey, V: Value> Table<K, V> {
             self.bound.give_back(count);
             removed
         };
-        let removed: Vec<_> = self.part.shards.iter().map(take).collect();
-        // Foreign drops, outside of every lock, and last: one that panics leaves nothing half done.
-        drop(removed);
+        self.part.shards.iter().map(take).collect::<Vec<_>>()
     }
 
     #[inline]

@@ -133,7 +133,8 @@ fn a_wait_that_ends_in_a_panicking_waker_concerns_no_other_wait() {
 
 #[test]
 fn a_waker_that_panics_does_not_end_the_thread_that_bounds_every_wait() {
-    let short = || Cache::<u8, u8>::builder().max_wait(Duration::from_millis(1)).build();
+    // Short, and still longer than it takes to poll twice on a busy machine.
+    let short = || Cache::<u8, u8>::builder().max_wait(Duration::from_millis(500)).build();
     let cache = short();
     let mut stuck = Driven::new(cache.get_with_async(&1, std::future::pending()));
     stuck.pends();

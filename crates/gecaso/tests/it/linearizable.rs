@@ -78,14 +78,10 @@ fn is_explained(events: &[Event], may_forget: bool) -> bool {
     search(events, may_forget, 0, None, &mut HashSet::new())
 }
 
-/// The calls that concern a key. A clear concerns all, and takes effect twice while it runs: it
-/// removes what is stored, then sees to it that nobody joins a load that it overtook.
+/// The calls that concern a key; a clear concerns all.
 fn of_key(events: &[Event], key: u64) -> Vec<Event> {
-    let times = |event: &Event| match event.call {
-        Call::Clear => 2,
-        _ => usize::from(event.key == key),
-    };
-    events.iter().flat_map(|event| std::iter::repeat_n(*event, times(event))).collect()
+    let concerns = |event: &&Event| event.call == Call::Clear || event.key == key;
+    events.iter().filter(concerns).copied().collect()
 }
 
 /// Runs histories on a storage, two at once, and checks each; how many had calls side by side.
