@@ -40,7 +40,7 @@ pub use gecaso_macros::cached;
 pub use crate::{
     builder::CacheBuilder,
     cache::Cache,
-    error::{Error, Result},
+    error::{BoxError, Error, Result},
     key::NearKey,
     memory::{LruStorage, MemoryStorage},
     outcome::Value,
@@ -50,6 +50,9 @@ pub use crate::{
     storage::IntoTier,
     time::ManualClock,
 };
+
+#[cfg(feature = "far")]
+pub use crate::far::{Param, Params, Storage};
 
 #[cfg(feature = "macros")]
 pub use crate::__private::method::{Handle, handle};
@@ -63,6 +66,8 @@ mod builder;
 mod cache;
 mod call;
 mod error;
+#[cfg(feature = "far")]
+mod far;
 mod flight;
 mod key;
 mod memory;

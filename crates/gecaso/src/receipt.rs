@@ -1,7 +1,7 @@
 //! What `invalidate`, `clear` and `insert` give back: in this process they are done when they
 //! return; the receipt stands for whatever lies outside of it.
 
-use crate::error::Result;
+use crate::error::Error;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -20,7 +20,7 @@ use std::task::{Context, Poll};
 /// ```
 #[derive(Debug, Clone)]
 pub struct Receipt {
-    outcome: Result<()>,
+    outcome: Result<(), Error>,
 }
 
 impl Receipt {
@@ -28,7 +28,7 @@ impl Receipt {
         Receipt { outcome: Ok(()) }
     }
 
-    pub(crate) fn failed(error: crate::Error) -> Self {
+    pub(crate) fn failed(error: Error) -> Self {
         Receipt { outcome: Err(error) }
     }
 
@@ -44,15 +44,15 @@ impl Receipt {
     /// If a storage could not be told. From [`handle`](crate::handle), also if the method has not
     /// been called yet, if more than one method goes by the name, or if the value is of another
     /// type than the method returns.
-    pub fn wait(self) -> Result<()> {
+    pub fn wait(self) -> Result<(), Error> {
         self.outcome
     }
 }
 
 impl Future for Receipt {
-    type Output = Result<()>;
+    type Output = Result<(), Error>;
 
-    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<()>> {
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
         Poll::Ready(self.outcome.clone())
     }
 }
