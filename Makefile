@@ -96,6 +96,25 @@ fmt: ## Format everything
 docs: ## The documentation, warnings denied: target/doc/gecaso
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps -p gecaso -p gecaso-macros
 
+# Coverage for libFuzzer by stable flags of rustc: no nightly, and nothing to install.
+FUZZ_RUNS ?= 200000
+FUZZ      := envelope key msgpack
+COVERAGE  := --cfg fuzzing -Ccodegen-units=1 -Cpasses=sancov-module \
+    $(addprefix -Cllvm-args=-sanitizer-coverage-,level=4 inline-8bit-counters pc-table trace-compares)
+
+.PHONY: fuzz
+fuzz: ## Hostile bytes for every reader, FUZZ_RUNS times each: envelopes, keys, values (needs g++)
+	@host=$$(rustc -vV | sed -n 's/^host: //p'); \
+	RUSTFLAGS='$(COVERAGE)' $(CARGO) build --quiet --release --manifest-path fuzz/Cargo.toml \
+	    --target $$host --target-dir "$(TARGET)/fuzz"; \
+	for target in $(FUZZ); do \
+	    found="$(TARGET)/fuzz/$$target"; mkdir -p "$$found"; \
+	    "$(TARGET)/fuzz/$$host/release/$$target" -runs=$(FUZZ_RUNS) -max_len=4096 -timeout=10 \
+	        -rss_limit_mb=512 -artifact_prefix="$$found-" "$$found" fixtures/envelopes/v1 \
+	        > "$$found.log" 2>&1 || { tail -n 40 "$$found.log"; exit 1; }; \
+	    echo "fuzz $$target: $$(grep -o 'Done [0-9]* runs in [0-9]* second' "$$found.log")s"; \
+	done
+
 .PHONY: mutants
 mutants: $(MUTANTS) ## Break every line of the core in turn; each break must fail a test
 	$(MUTANTS) mutants --package gecaso --output "$(TARGET)/mutants"
@@ -107,6 +126,7 @@ $(MUTANTS):
 soak: ## Hours, not minutes: mutants, 2 M schedules, long stress
 	GECASO_SCHEDULES=2000000 $(MAKE) model
 	GECASO_STRESS=100 $(RAN) stress $(CARGO) test --release -p gecaso --test it
+	$(MAKE) fuzz FUZZ_RUNS=10000000
 	$(MAKE) mutants
 
 .PHONY: deny

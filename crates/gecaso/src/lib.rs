@@ -34,6 +34,8 @@
 // The bans of clippy.toml are for what ships.
 #![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::disallowed_macros))]
 
+#[cfg(all(feature = "macros", feature = "far"))]
+pub use gecaso_macros::Key;
 #[cfg(feature = "macros")]
 pub use gecaso_macros::cached;
 
@@ -52,7 +54,15 @@ pub use crate::{
 };
 
 #[cfg(feature = "far")]
-pub use crate::far::{Param, Params, Storage};
+pub use crate::codec::{
+    FarValue,
+    key::{Key, KeyEncoder},
+    pack, unpack,
+};
+#[cfg(feature = "far")]
+pub use crate::far::{Far, FarStats, LruOver, Storage, Trouble};
+#[cfg(feature = "far")]
+pub use crate::params::{Param, Params};
 
 #[cfg(feature = "macros")]
 pub use crate::__private::method::{Handle, handle};
@@ -65,21 +75,32 @@ mod blocking;
 mod builder;
 mod cache;
 mod call;
-mod error;
 #[cfg(feature = "far")]
+mod codec;
+mod error;
+#[cfg_attr(not(feature = "far"), path = "far/off.rs")]
 mod far;
 mod flight;
 mod key;
 mod memory;
 mod outcome;
+#[cfg(feature = "far")]
+mod params;
 mod receipt;
 mod reentry;
+#[cfg(feature = "far")]
+mod runner;
 #[cfg(all(test, shuttle))]
 mod shuttle_tests;
+mod signal;
 mod snapshot;
 mod stats;
 mod storage;
 mod sync;
+#[cfg(feature = "testing")]
+pub mod testing;
+// Stamps are for storages outside of the process.
+#[cfg_attr(not(feature = "far"), allow(dead_code))]
 mod time;
 
 /// Compiles and runs every Rust block of the README.

@@ -2,11 +2,26 @@
 //!
 //! Knows nothing of calls or flights.
 
-mod params;
+mod breaker;
+mod epoch;
+mod erased;
+mod lru;
+mod object;
+mod part;
+mod pens;
+mod stats;
+mod tier;
+mod writing;
 
-pub use params::{Param, Params};
+pub use lru::LruOver;
+pub(crate) use object::Mode;
+pub use object::{Far, Trouble};
+pub use stats::FarStats;
+pub use tier::FarWords;
+pub(crate) use tier::{Change, FarTier, Fetched, Leftover, Plan, Visit};
 
 use crate::error::Result;
+use crate::params::Params;
 use std::future::Future;
 
 /// A storage outside of this process, written with three methods.

@@ -5,6 +5,7 @@
 
 use std::any::TypeId;
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::sync::{Mutex, PoisonError};
 
@@ -119,23 +120,33 @@ impl Slots {
         let id = id_of::<I, Cache<Q::Key, O::Value>>();
         match self.list.find(id) {
             Some(cache) => cache,
-            None => self.open(id, words, opened, hides_an_outcome::<O, M>()),
+            None => {
+                let instance = std::any::type_name::<I>();
+                self.open(id, words, opened, hides_an_outcome::<O, M>(), instance)
+            }
         }
     }
 
-    /// The cache of one instantiation, if it was opened.
-    pub fn opened<I, Q, O, M>(
+    /// Opens the cache if need be, where there are no arguments: their types are told by `_key`,
+    /// which is never called.
+    pub fn open_by<I, A, K, O, M, S, T>(
         &'static self,
         _: Instance<I>,
-        _query: &Q,
+        _key: impl FnOnce(A) -> super::method::Keyed<K>,
         _token: Token<O, M>,
-    ) -> Option<&'static Cache<Q::Key, O::Value>>
-    where
+        words: impl FnOnce() -> Words<S>,
+        opened: impl FnOnce(&'static Cache<K, O::Value>),
+    ) where
         I: ?Sized,
-        Q: super::arg::Parts,
+        K: NearKey,
         O: Outcome<M>,
+        S: IntoTier<K, O::Value, T>,
     {
-        self.list.find(id_of::<I, Cache<Q::Key, O::Value>>())
+        let id = id_of::<I, Cache<K, O::Value>>();
+        if self.list.find(id).is_none() {
+            let instance = std::any::type_name::<I>();
+            self.open(id, words, opened, hides_an_outcome::<O, M>(), instance);
+        }
     }
 
     #[cold]
@@ -146,6 +157,7 @@ impl Slots {
         words: impl FnOnce() -> Words<S>,
         opened: impl FnOnce(&'static Cache<K, V>),
         hides: Option<&'static str>,
+        instance: &'static str,
     ) -> &'static Cache<K, V>
     where
         K: NearKey,
@@ -173,7 +185,12 @@ impl Slots {
         if let Some(cache) = self.list.find(id) {
             return cache;
         }
-        self.list.push(id, words.open(), opened)
+        let identity = (!words.is_named).then(|| words.identity(instance));
+        let cache = words.open(instance);
+        if let (Some(identity), true) = (identity, cache.has_far()) {
+            claim(identity, address);
+        }
+        self.list.push(id, cache, opened)
     }
 
     /// Empties every cache that was opened.
@@ -185,6 +202,24 @@ impl Slots {
     pub fn stats(&'static self) -> Stats {
         self.list.iter().fold(Stats::default(), |sum, cache| sum + cache.figures())
     }
+}
+
+/// Notes whose a path is. Entries far away are found by it, so two functions must not share one;
+/// functions inside of two blocks of one function do.
+///
+/// # Panics
+///
+/// If it is another function's.
+fn claim(path: String, address: usize) {
+    static PATHS: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
+    let mut paths = PATHS.lock().unwrap_or_else(PoisonError::into_inner);
+    let owner = *paths.entry(path.clone()).or_insert(address);
+    drop(paths);
+    assert!(
+        owner == address,
+        "two functions have the path `{path}`, by which their entries would be found in a storage \
+         outside of the process: give one of them a name, with the word `name = \"..\"`"
+    );
 }
 
 /// The identity of a cache `C` in a list: its instantiation and, so that a look-up can give back a
