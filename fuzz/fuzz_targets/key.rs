@@ -2,8 +2,11 @@
 
 #![no_main]
 
+// Each target is one of several.
+#[allow(dead_code)]
 #[path = "../../crates/gecaso/tests/it/samples.rs"]
 mod samples;
+#[allow(dead_code)]
 #[path = "../../crates/gecaso/tests/it/targets.rs"]
 mod targets;
 

@@ -325,7 +325,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         match self.run(lead, stopwatch, missed, Some(visit), keep, body) {
             Ok((value, leftover)) => {
                 if let Some(leftover) = leftover {
-                    block_on(pin!(leftover.write(Mode::Apart)));
+                    block_on(pin!(leftover.write()));
                 }
                 O::from_value(value)
             }
@@ -350,7 +350,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
                 Err(rest) => return O::from_rest(rest),
             };
         if let Some(leftover) = leftover {
-            leftover.write(Mode::Here).await;
+            leftover.write().await;
         }
         O::from_value(value)
     }

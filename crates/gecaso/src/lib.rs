@@ -43,6 +43,7 @@ pub use crate::{
     builder::CacheBuilder,
     cache::Cache,
     error::{BoxError, Error, Result},
+    fail_closed::FailClosed,
     key::NearKey,
     memory::{LruStorage, MemoryStorage},
     outcome::Value,
@@ -78,6 +79,7 @@ mod call;
 #[cfg(feature = "far")]
 mod codec;
 mod error;
+mod fail_closed;
 #[cfg_attr(not(feature = "far"), path = "far/off.rs")]
 mod far;
 mod flight;
@@ -107,3 +109,8 @@ mod time;
 #[cfg(all(doctest, feature = "macros"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// As [`Readme`], for the page about the old library.
+#[cfg(all(doctest, feature = "macros", feature = "far"))]
+#[doc = include_str!("../../../docs/from-python.md")]
+struct FromPython;

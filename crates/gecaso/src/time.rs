@@ -144,7 +144,7 @@ impl Clock {
     /// clock: Kulkarni et al., "Logical Physical Clocks", 2014.) On a manual clock 1970 is when the
     /// clock was made.
     pub(crate) fn stamp(&self) -> Stamp {
-        let (last, wall) = self.wall();
+        let (last, wall) = self.last_and_wall();
         let mut stamp = wall;
         let step = |last: Stamp| {
             stamp = wall.max(last.saturating_add(1));
@@ -154,13 +154,18 @@ impl Clock {
         stamp
     }
 
+    /// The time on the wall, as it is: lifetimes that other processes must understand end by it.
+    pub(crate) fn wall(&self) -> Stamp {
+        self.last_and_wall().1
+    }
+
     /// Later stamps of this process are above `stamp`, which came from another one.
     pub(crate) fn meet(&self, stamp: Stamp) {
-        self.wall().0.fetch_max(stamp, SeqCst);
+        self.last_and_wall().0.fetch_max(stamp, SeqCst);
     }
 
     /// The last stamp, and what the wall says now.
-    fn wall(&self) -> (&LastStamp, Stamp) {
+    fn last_and_wall(&self) -> (&LastStamp, Stamp) {
         match self {
             Clock::System => {
                 static LAST: LastStamp = LastStamp::new(0);

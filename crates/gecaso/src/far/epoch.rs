@@ -65,6 +65,11 @@ impl Epoch {
         Ask::Behind
     }
 
+    /// Whether to ask because it is not known yet; if so, the caller does.
+    pub(super) fn ask_ahead(&mut self) -> bool {
+        !self.is_known() && !std::mem::replace(&mut self.is_asking, true)
+    }
+
     /// The storage could not be asked.
     pub(super) fn asked_in_vain(&mut self, now: Nanos) {
         self.is_asking = false;

@@ -75,7 +75,7 @@ use std::sync::Arc;
 /// assert_eq!(storage.len(), 2);
 /// assert_eq!(inside.get("b").await?, None);
 /// assert!(inside.get("a").await?.is_some());
-/// # gecaso::Result::Ok(())
+/// # Ok::<_, gecaso::BoxError>(())
 /// # }).unwrap();
 /// ```
 pub struct LruOver<S> {

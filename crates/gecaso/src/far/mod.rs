@@ -67,7 +67,8 @@ pub trait Storage: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Whatever the client says. Then nothing is stored.
+    /// Whatever the client says. The bytes may have been stored or not: what was there before is
+    /// not believed any more.
     fn set(
         &self,
         key: &str,
@@ -81,6 +82,12 @@ pub trait Storage: Send + Sync + 'static {
     ///
     /// Whatever the client says. The keys are not believed from then on, and removed later.
     fn remove(&self, keys: &[&str]) -> impl Future<Output = Result<()>> + Send;
+
+    /// The [`Far`] that this is, or points to.
+    #[doc(hidden)]
+    fn as_far(&self) -> Option<Far> {
+        None
+    }
 }
 
 macro_rules! pointers {
@@ -99,6 +106,9 @@ macro_rules! pointers {
             }
             fn remove(&self, keys: &[&str]) -> impl Future<Output = Result<()>> + Send {
                 (**self).remove(keys)
+            }
+            fn as_far(&self) -> Option<Far> {
+                (**self).as_far()
             }
         }
     )* };

@@ -15,7 +15,6 @@ use crate::runner;
 use crate::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use crate::sync::{self, Mutex};
 use crate::time::{Clock, ManualClock, Nanos, after};
-use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
@@ -212,11 +211,7 @@ impl Far {
 
     /// What a storage expression gives: a `Far` stays what it is.
     pub(super) fn of<S: Storage>(storage: S) -> Self {
-        let mut storage = Some(storage);
-        match (&mut storage as &mut dyn Any).downcast_mut::<Option<Far>>() {
-            Some(far) => far.take().expect("put in above"),
-            None => Far::new(storage.expect("put in above")),
-        }
+        storage.as_far().unwrap_or_else(|| Far::new(storage))
     }
 
     fn but(self, change: impl FnOnce(&mut Options)) -> Self {
@@ -292,6 +287,9 @@ impl Storage for Far {
     async fn remove(&self, keys: &[&str]) -> crate::Result<()> {
         let keys = keys.iter().map(|key| Arc::from(*key)).collect();
         self.object.storage.clone().remove(keys).await
+    }
+    fn as_far(&self) -> Option<Far> {
+        Some(self.clone())
     }
 }
 

@@ -95,7 +95,7 @@ impl<K, V> Visit<'_, K, V> {
 
 impl Leftover {
     #[allow(clippy::unused_async)]
-    pub(crate) async fn write(self, _: Mode) {
+    pub(crate) async fn write(self) {
         match self.0 {}
     }
 }

@@ -203,11 +203,11 @@ impl Part {
 
     /// Whether an entry counts now: its epoch, its fence, its time.
     fn believe(&self, key: &str, header: &Header<'_>) -> Result<(), Count> {
-        let now = self.object.clock().stamp();
-        if header.begun > after(now, SKEW) {
+        let clock = self.object.clock();
+        if header.begun > after(clock.stamp(), SKEW) {
             return Err(Count::Disbelieved);
         }
-        if header.expires <= now {
+        if header.expires <= clock.wall() {
             return Err(Count::Expired);
         }
         let state = sync::lock(&self.state);
@@ -228,7 +228,7 @@ impl Part {
         params: &Arc<Params>,
         encode: impl FnOnce(&Header<'_>) -> Result<Vec<u8>, Error>,
     ) -> Result<Sealed, Error> {
-        let expires = params.ttl().map_or(NEVER, |ttl| after(self.object.clock().stamp(), ttl));
+        let expires = params.ttl().map_or(NEVER, |ttl| after(self.object.clock().wall(), ttl));
         let epoch = sync::lock(&self.state).epoch.value();
         let echo = [&*self.identity.encoded, &*key.arguments].concat();
         let header = Header {
@@ -374,6 +374,42 @@ impl Part {
         }
     }
 
+    /// Asks for the epoch in the background, if it is not known: what was put in before it is known
+    /// counts elsewhere only if the storage has a record. Says when that is written.
+    pub(super) fn learn_behind(self: &Arc<Self>) -> Option<Heard> {
+        let asks = sync::lock(&self.state).epoch.ask_ahead();
+        asks.then(|| {
+            let heard: Heard = Arc::new(Signal::new());
+            let (part, said) = (self.clone(), heard.clone());
+            let learn = async move {
+                let mut budget = Budget::new(part.object.deadline());
+                let asked = part.ask_epoch(None, Mode::Here, &mut budget).await;
+                let outcome = asked.map_err(|failure| {
+                    let now = part.object.clock().now();
+                    sync::lock(&part.state).epoch.asked_in_vain(now);
+                    let name = &part.identity.name;
+                    Error::new(format!("the storage of `{name}` could not be read: {failure}"))
+                });
+                let (record, owes) = {
+                    let mut state = sync::lock(&part.state);
+                    (state.pens.heed(&part.epoch_key), state.epoch.owes())
+                };
+                match (outcome, record) {
+                    (Ok(()), Some(record)) => said.say(record.heard().await),
+                    (Ok(()), None) if owes => {
+                        let name = &part.identity.name;
+                        let text =
+                            format!("the storage of `{name}` has no record of its epoch yet");
+                        said.say(Err(Error::new(text)));
+                    }
+                    (outcome, _) => said.say(outcome),
+                }
+            };
+            runner::detach(Box::pin(learn));
+            heard
+        })
+    }
+
     async fn ask_epoch(
         self: &Arc<Self>,
         chain: Option<Chain>,
@@ -454,7 +490,7 @@ impl Part {
             if state.epoch.owes() { self.queue_record(&mut state, None) } else { None }
         };
         if let Some(record) = record {
-            record.write(None, Mode::Here).await;
+            record.write(None).await;
         }
         loop {
             let keys = sync::lock(&self.state).pens.begin_owed(most);

@@ -14,6 +14,7 @@
 
 use crate::params::Params;
 use crate::receipt::Heard;
+use crate::signal::Signal;
 use crate::time::Stamp;
 use std::collections::{HashMap, VecDeque};
 use std::mem;
@@ -202,6 +203,15 @@ impl Pens {
         if let Some(entry) = pen.and_then(|pen| pen.next.as_mut().or(pen.running.as_mut())) {
             entry.heard.push(heard);
         }
+    }
+
+    /// Says how the write ends that waits for this key, or that is under way.
+    pub(super) fn heed(&mut self, key: &str) -> Option<Heard> {
+        let pen = self.pens.get_mut(key)?;
+        let entry = pen.next.as_mut().or(pen.running.as_mut())?;
+        let heard: Heard = Arc::new(Signal::new());
+        entry.heard.push(heard.clone());
+        Some(heard)
     }
 
     /// Begins to repeat removals that are owed, at most so many.

@@ -190,7 +190,7 @@ impl<K, V> FarTier<K, V> {
     /// Nothing that was loaded before is believed from now on. Under the locks of all flights.
     pub(crate) fn clear(&self) -> Change {
         let (begin, heard) = self.part.begin_epoch();
-        Change { begin, heard, failed: None }
+        Change { begin, heard, failed: None, learns: None }
     }
 }
 
@@ -201,14 +201,18 @@ pub(crate) struct Change {
     begin: Option<Begin>,
     heard: Heard,
     failed: Option<Error>,
+    /// An entry is put in: its epoch has to be known.
+    learns: Option<Arc<Part>>,
 }
 
 impl Change {
     /// Tells the storage; the receipt says when it knows.
     pub(crate) fn tell(self) -> Receipt {
+        let learnt = self.learns.and_then(|part| part.learn_behind());
         drop(self.begin);
         let failed = self.failed.map_or_else(Receipt::ready, Receipt::failed);
-        failed.and(Receipt::after(self.heard))
+        let told = failed.and(Receipt::after(self.heard));
+        learnt.map(Receipt::after).into_iter().fold(told, Receipt::and)
     }
 }
 
@@ -269,7 +273,8 @@ impl<V, K> Visit<'_, K, V> {
         let sealed = sealed.filter(|_| !refused);
         let failed = refused.then(|| Error::new("too much waits to be written: not stored"));
         let (begin, heard) = part.queue_change(key, sealed, *deadline);
-        Some(Change { begin, heard, failed })
+        let learns = sealed.is_some().then(|| part.clone());
+        Some(Change { begin, heard, failed, learns })
     }
 }
 
@@ -278,11 +283,11 @@ impl Leftover {
     /// background.
     ///
     /// Cancellation: dropping the future leaves the write to the background.
-    pub(crate) async fn write(self, mode: Mode) {
+    pub(crate) async fn write(self) {
         if self.left.is_zero() {
             return;
         }
         let alarm = self.clock.alarm(after(self.clock.now(), self.left));
-        let _ = alarm.unless(self.begin.write(self.chain, mode)).await;
+        let _ = alarm.unless(self.begin.write(self.chain)).await;
     }
 }

@@ -5,7 +5,7 @@
 //! neither lost nor half done.
 
 use super::erased::Operation;
-use super::object::{Failure, Mode};
+use super::object::Failure;
 use super::part::Part;
 use super::pens::Write;
 use crate::reentry::Chain;
@@ -31,18 +31,16 @@ impl Begin {
         Begin { part: Some(part), key, limit }
     }
 
-    /// Writes, and waits for it.
+    /// Writes, and waits for it. It is polled here once; if it has to wait, it is driven in the
+    /// background: the removal of a key waits for the write before it, and must not depend on
+    /// whether the task that began that write is polled again.
     ///
     /// Cancellation: dropping the future leaves the write to the background.
-    pub(crate) async fn write(mut self, chain: Option<Chain>, mode: Mode) {
+    pub(crate) async fn write(mut self, chain: Option<Chain>) {
         let Some(part) = self.part.take() else { return };
         let Some(writing) = Writing::begin(&part, &self.key, chain, self.limit) else { return };
-        match mode {
-            Mode::Here => writing.await,
-            Mode::Apart => match runner::begin(writing) {
-                Ok(()) => {}
-                Err(apart) => apart.brought().await,
-            },
+        if let Err(apart) = runner::begin(writing) {
+            apart.brought().await;
         }
     }
 }

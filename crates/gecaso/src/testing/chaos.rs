@@ -68,7 +68,7 @@ use std::time::Duration;
 /// chaos.heal();
 /// storage.set("key", b"value", &Params::new()).await?;
 /// assert_eq!(storage.get("key").await?.as_deref(), Some(&b"value"[..]));
-/// # gecaso::Result::Ok(())
+/// # Ok::<_, gecaso::BoxError>(())
 /// # }).unwrap();
 /// ```
 pub struct Chaos<S> {

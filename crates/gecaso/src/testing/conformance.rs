@@ -24,7 +24,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// Asks a storage of yours for everything that gecaso relies on, in one line of a plain test.
 ///
 /// - What was set is found, byte by byte, until it is replaced or removed; what was never set or
-///   was   removed is not found.
+///   was removed is not found.
 /// - Keys that differ in anything, case and length included, are different keys: those of 65
 ///   symbols, those that people can read, and those that gecaso keeps for itself.
 /// - Operations at the same time, on several threads, do not disturb each other, and no value is

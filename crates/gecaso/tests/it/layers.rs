@@ -43,6 +43,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("storage", &["codec", "far", "key", "memory", "outcome"]),
     ("cache", &["far", "flight", "key", "memory", "outcome", "receipt", "stats", "storage"]),
     ("builder", &["cache", "params", "key", "memory", "outcome", "storage"]),
+    ("fail_closed", &["cache", "error", "key", "outcome"]),
     (
         "call",
         &[

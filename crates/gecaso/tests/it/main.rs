@@ -33,7 +33,7 @@ mod shared_bound;
 mod stampede;
 mod statistics;
 
-#[cfg(feature = "testing")]
+#[cfg(feature = "far")]
 mod elsewhere;
 #[cfg(feature = "testing")]
 mod far_chaos;
@@ -66,3 +66,16 @@ mod far_drift;
 mod far_fuzz;
 #[cfg(feature = "far")]
 mod far_hostile;
+
+#[cfg(feature = "far")]
+mod far_calls;
+#[cfg(feature = "far")]
+mod far_failures;
+#[cfg(feature = "far")]
+mod far_invalidation;
+#[cfg(all(feature = "far", feature = "macros"))]
+mod far_macro;
+#[cfg(feature = "far")]
+mod scripted;
+#[cfg(all(feature = "far", feature = "macros"))]
+mod seed_readme;

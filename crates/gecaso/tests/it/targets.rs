@@ -4,9 +4,11 @@ use crate::samples::*;
 use gecaso::testing::fuzz;
 use std::collections::{BTreeMap, HashMap};
 
+/// Takes any bytes.
+pub(crate) type Target = fn(&[u8]);
+
 /// Each target, by the name of its file in `fuzz/`.
-#[allow(dead_code)]
-pub(crate) const ALL: [(&str, fn(&[u8])); 3] =
+pub(crate) const ALL: [(&str, Target); 3] =
     [("envelope", envelope), ("key", key), ("msgpack", msgpack)];
 
 /// Envelopes, with a checksum that is right and without.

@@ -279,7 +279,7 @@ fn digit(byte: u8) -> Tree {
 
 #[test]
 fn different_values_have_different_keys() {
-    let (seed, wanted) = (seed(), asked("GECASO_PAIRS", 300_000));
+    let (seed, wanted) = (seed(), asked("GECASO_PAIRS", 150_000));
     println!("GECASO_SEED={seed} GECASO_PAIRS={wanted}");
     let mut random = Random(seed);
     let identity = Identity::new("f", 0);
