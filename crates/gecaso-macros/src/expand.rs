@@ -197,12 +197,16 @@ impl Expansion<'_> {
     ) -> TokenStream {
         let words = self.run_time_words(path);
         let (view, token) = (local("view"), local("token"));
-        let opened = self.opened(itself);
+        let (opened, get) = (self.opened(itself), self.get());
+        quote!(#get(#instance, &#view, #token, || #words, #opened))
+    }
+
+    /// Asks the slots for the cache: at the storage, where its errors belong.
+    fn get(&self) -> TokenStream {
         let storage = self.words.storage.as_ref();
         let span = storage.map_or_else(Span::mixed_site, |storage| storage.span());
         let site = Span::mixed_site().located_at(span);
-        let get = quote_spanned!(site=> __GECASO_SLOTS.get);
-        quote!(#get(#instance, &#view, #token, || #words, #opened))
+        quote_spanned!(site=> __GECASO_SLOTS.get)
     }
 
     /// Opens the cache where there are no arguments, of a function without parameters.
@@ -212,10 +216,24 @@ impl Expansion<'_> {
         path: &TokenStream,
         itself: Option<TokenStream>,
     ) -> TokenStream {
-        let words = self.run_time_words(Some(path));
+        let (words, private) = (self.run_time_words(Some(path)), &self.private);
         let token = local("token");
-        let (opened, key) = (self.opened(itself), self.key_of_arguments());
-        quote!(__GECASO_SLOTS.open_by(#instance, #key, #token, || #words, #opened))
+        let (opened, key, get) = (self.opened(itself), self.key_of_arguments(), self.get());
+        let by = quote!(#private::slot::ByArguments::of(#key));
+        quote!(#get(#instance, #by, #token, || #words, #opened))
+    }
+
+    /// Whether a word's expression names an argument. It must not: that is reported where there are
+    /// arguments.
+    pub(crate) fn names_an_argument(&self) -> bool {
+        fn names(tokens: TokenStream, arguments: &[Argument]) -> bool {
+            tokens.into_iter().any(|token| match token {
+                TokenTree::Ident(ident) => arguments.iter().any(|one| one.name == ident),
+                TokenTree::Group(group) => names(group.stream(), arguments),
+                _ => false,
+            })
+        }
+        names(self.run_time_words(None), &self.plan.arguments)
     }
 
     /// What is told of a cache that has been opened.

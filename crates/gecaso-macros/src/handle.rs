@@ -237,7 +237,7 @@ impl Handle<'_> {
     fn open(&self) -> Option<TokenStream> {
         let Handle(it) = self;
         let is_alone = it.item.sig.generics.params.is_empty();
-        (is_alone && self.itself().is_some()).then(|| {
+        (is_alone && self.itself().is_some() && !it.names_an_argument()).then(|| {
             let (token, keep) = (local("token"), local("keep"));
             let (type_token, predicate, private) = (it.token(), it.keep(), &it.private);
             let open = it.open(&self.instance(), &self.path(), self.itself());

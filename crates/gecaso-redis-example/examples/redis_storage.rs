@@ -60,7 +60,10 @@ fn shows_everything() {
             two_calls();
             tokio::spawn(async move { two_calls() }).await.expect("no panic");
             for _ in 0..2 {
-                assert_eq!(fetch("https://example.org").await, Ok("contents of example.org".into()));
+                assert_eq!(
+                    fetch("https://example.org").await,
+                    Ok("contents of example.org".into())
+                );
             }
             assert!(fetch("http://example.org").await.is_err()); // an `Err` is not stored
         })

@@ -12,9 +12,13 @@ use std::time::Duration;
 
 /// Keeps entries in a Redis server, over one connection that all operations share.
 ///
+/// The connection belongs to the runtime of whoever comes first. Synchronous callers bring gecaso's
+/// own (feature `tokio`), which never ends. With that of an asynchronous caller it ends, and the
+/// next operation but one has another.
+///
 /// # Panics
 ///
-/// An operation panics outside of tokio. gecaso's feature `tokio` sees to it that there is one.
+/// An operation that is awaited outside of tokio panics, which gecaso counts as a failure.
 #[derive(Debug)]
 pub struct RedisStorage {
     client: Client,

@@ -34,7 +34,9 @@ fn slept(seconds: u64) -> String {
 fn ask<T: FromRedisValue>(server: &Server, words: &[&[u8]]) -> T {
     let mut connection = Client::open(server.url()).unwrap().get_connection().unwrap();
     let mut command = cmd(std::str::from_utf8(words[0]).unwrap());
-    words[1..].iter().for_each(|word| drop(command.arg(word)));
+    for word in &words[1..] {
+        command.arg(word);
+    }
     command.query(&mut connection).unwrap()
 }
 
@@ -99,7 +101,7 @@ fn callers_of_every_kind_share_what_is_in_the_server() {
     let hit = || unreachable!("it is there");
     assert_eq!(cache.get_with(&1, || slept(1)), slept(1), "outside of any runtime");
     assert_eq!(cache.get_with(&1, hit), slept(1));
-    for runtime in [runtime(), Builder::new_current_thread().enable_all().build().unwrap()] {
+    for runtime in [runtime(), one_thread()] {
         runtime.block_on(async {
             assert_eq!(cache.get_with(&1, hit), slept(1));
             assert_eq!(cache.get_with_async(&1, async { hit() }).await, slept(1));
@@ -114,21 +116,42 @@ fn callers_of_every_kind_share_what_is_in_the_server() {
     assert_eq!((cache.get(&1), keys(&server).len()), (None, 0));
 }
 
-/// The first caller makes the connection. Its runtime may be blocked by that very call, and may end
-/// before the storage does.
+fn one_thread() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// The first caller makes the connection. Its runtime is blocked by that very call, and ends before
+/// the storage does.
 #[test]
-fn a_connection_outlives_the_runtime_of_whoever_came_first() {
-    let one_thread = || Builder::new_current_thread().enable_all().build().unwrap();
+fn a_connection_that_a_synchronous_caller_has_made_outlives_its_runtime() {
     for make in [runtime, one_thread] {
         let server = Server::start();
         let cache = cache(&far(&server));
         make().block_on(async { assert_eq!(cache.get_with(&1, || slept(1)), slept(1)) });
-        assert!(until_hits(&cache) < Duration::from_secs(1));
+        let hit = || unreachable!("it is there");
+        assert_eq!(cache.get_with(&1, hit), slept(1));
         make().block_on(async {
-            let hit = async { unreachable!("it is there") };
-            assert_eq!(cache.get_with_async(&1, hit).await, slept(1));
+            assert_eq!(cache.get_with(&1, hit), slept(1));
+            assert_eq!(cache.get_with_async(&1, async { hit() }).await, slept(1));
         });
-        assert_eq!(cache.stats().far.timeouts, 0);
+        let far = cache.stats().far;
+        assert_eq!((far.timeouts, far.errors), (0, 0), "{far:?}");
+    }
+}
+
+/// A connection that an asynchronous caller has made ends with its runtime: that is an error, and
+/// another one is made.
+#[test]
+fn a_connection_that_an_asynchronous_caller_has_made_is_made_anew() {
+    for make in [runtime, one_thread] {
+        let server = Server::start();
+        let cache = cache(&far(&server));
+        for n in 0..3 {
+            make().block_on(async {
+                assert_eq!(cache.get_with_async(&n, async { slept(n) }).await, slept(n));
+            });
+        }
+        assert!(until_hits(&cache) < Duration::from_secs(1));
     }
 }
 

@@ -540,11 +540,11 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         value: &V,
     ) -> Option<Leftover> {
         // What cannot be sealed stays here; it has been reported.
-        let sealed = visit.and_then(|visit| Some((visit.seal(value).ok()??, visit)));
+        let sealed = visit.map(|visit| (visit.seal(value).ok().flatten(), visit));
         let mut leftover = None;
         let mut queue = || {
             if let Some((sealed, visit)) = &sealed {
-                leftover = visit.queue(sealed);
+                leftover = visit.queue(sealed.as_ref());
             }
         };
         if !self.near.has_places() {

@@ -128,7 +128,7 @@ impl<F: Future> Drop for Apart<F> {
 mod threads {
     use super::Job;
     use std::sync::OnceLock;
-    use tokio::runtime::{Builder, EnterGuard, Handle, Runtime};
+    use tokio::runtime::{Builder, EnterGuard, Runtime};
 
     /// Of the process, and never shut down: what is under way at its end ends with it.
     fn runtime() -> &'static Runtime {
@@ -144,9 +144,10 @@ mod threads {
         runtime().spawn(job);
     }
 
-    /// The caller's own runtime, if it is in one; else ours.
-    pub(super) fn enter() -> Option<EnterGuard<'static>> {
-        Handle::try_current().is_err().then(|| runtime().enter())
+    /// Ours, even if the caller is in one of its own: a connection that is made now would be driven
+    /// by that one, which waits for this call, or ends before the connection is done with.
+    pub(super) fn enter() -> EnterGuard<'static> {
+        runtime().enter()
     }
 }
 
@@ -154,8 +155,8 @@ mod threads {
 mod threads {
     use super::Job;
 
-    pub(super) fn spawn(mut job: Job<()>) {
-        crate::sync::thread::spawn(move || crate::blocking::block_on(job.as_mut()));
+    pub(super) fn spawn(job: Job<()>) {
+        crate::sync::thread::spawn(move || crate::blocking::block_on(std::pin::pin!(job)));
     }
 
     pub(super) fn enter() {}

@@ -52,13 +52,14 @@ impl<S: Storage> Erased for S {
 /// cached functions itself cannot wait for its own caller; and a storage that panics has failed,
 /// and that is all.
 pub(super) struct Operation<T> {
-    job: Job<Result<T>>,
+    /// `None` while it is dropped.
+    job: Option<Job<Result<T>>>,
     chain: Option<Chain>,
 }
 
 impl<T> Operation<T> {
     pub(super) fn new(job: Job<Result<T>>, chain: Option<Chain>) -> Self {
-        Operation { job, chain }
+        Operation { job: Some(job), chain }
     }
 }
 
@@ -67,8 +68,19 @@ impl<T> Future for Operation<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T>> {
         let _inside = self.chain.clone().map(reentry::enter);
-        let polled = catch_unwind(AssertUnwindSafe(|| self.job.as_mut().poll(cx)));
+        let job = self.job.as_mut().expect("taken out by the drop alone");
+        let polled = catch_unwind(AssertUnwindSafe(|| job.as_mut().poll(cx)));
         polled.unwrap_or_else(|panic| Poll::Ready(Err(said(&*panic))))
+    }
+}
+
+/// What the drop of a user's future does is a part of the operation, too: it may call cached
+/// functions, or panic.
+impl<T> Drop for Operation<T> {
+    fn drop(&mut self) {
+        let _inside = self.chain.clone().map(reentry::enter);
+        let job = self.job.take();
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(job)));
     }
 }
 

@@ -264,6 +264,20 @@ impl Far {
         &self.object
     }
 
+    /// Whether anything is still to be done in the background.
+    #[cfg(all(test, shuttle))]
+    pub(crate) fn is_busy(&self) -> bool {
+        let owes = |part: &Arc<Part>| part.owes();
+        let is_tended = self.object.is_tended.load(SeqCst);
+        is_tended || self.is_writing() || self.object.parts().iter().any(owes)
+    }
+
+    /// Whether a write is under way, or waits.
+    #[cfg(all(test, shuttle))]
+    pub(crate) fn is_writing(&self) -> bool {
+        self.object.parts().iter().any(|part| part.is_writing())
+    }
+
     pub(crate) fn clock(&self) -> &Clock {
         &self.object.options.clock
     }

@@ -85,7 +85,7 @@ impl<K, V> Visit<'_, K, V> {
     pub(crate) fn seal(&self, _: &V) -> Result<Option<Sealed>, Error> {
         match self.0 {}
     }
-    pub(crate) fn queue(&self, _: &Sealed) -> Option<Leftover> {
+    pub(crate) fn queue(&self, _: Option<&Sealed>) -> Option<Leftover> {
         match self.0 {}
     }
     pub(crate) fn change(&self, _: Option<&Sealed>) -> Option<Change> {

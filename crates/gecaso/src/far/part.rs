@@ -19,7 +19,7 @@ use crate::codec::key::Identity;
 use crate::error::Error;
 use crate::params::Params;
 use crate::receipt::Heard;
-use crate::reentry::Chain;
+use crate::reentry::{self, Chain};
 use crate::runner;
 use crate::signal::Signal;
 use crate::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -261,8 +261,14 @@ impl Part {
     }
 
     /// Queues what a load brought, unless there was a removal or a clear since it began. Under the
-    /// lock of a flight's shard: performs nothing, and runs no foreign code.
-    pub(super) fn queue_load(self: &Arc<Self>, sealed: &Sealed, limit: Duration) -> Option<Begin> {
+    /// lock of a flight's shard: performs nothing, and runs no foreign code. If it cannot be written
+    /// and `replaces` what may be there, that is removed.
+    pub(super) fn queue_load(
+        self: &Arc<Self>,
+        sealed: &Sealed,
+        limit: Duration,
+        replaces: bool,
+    ) -> Option<Begin> {
         let Sealed { key, bytes, params, begun, epoch } = sealed;
         let mut state = sync::lock(&self.state);
         let State { epoch: now, pens } = &mut *state;
@@ -272,7 +278,7 @@ impl Part {
         if !is_admitted || !self.object.takes_writes() {
             drop(state);
             self.count(Count::Skipped);
-            return None;
+            return if replaces { self.queue_change(key, None, limit).0 } else { None };
         }
         let write = Write::Set(bytes.clone(), params.clone(), *begun);
         let is_ours = pens.queue(&key.key, write, None, None);
@@ -416,7 +422,7 @@ impl Part {
         mode: Mode,
         budget: &mut Budget,
     ) -> Result<(), Failure> {
-        let get = Operation::new(self.object.storage().get(self.epoch_key.clone()), chain);
+        let get = Operation::new(self.object.storage().get(self.epoch_key.clone()), chain.clone());
         let read = self.object.read(get, mode, budget).await?;
         let said = read.and_then(|bytes| self.read_record(&bytes));
         let (now, stamp) = (self.object.clock().now(), self.object.clock().stamp());
@@ -426,7 +432,9 @@ impl Part {
             self.object.clock().meet(state.epoch.value());
             if owes { self.queue_record(&mut state, None) } else { None }
         };
-        drop(begin); // written in the background
+        // Written in the background, but begun here: that cannot wait for this flight, either.
+        let _inside = chain.map(reentry::enter);
+        drop(begin);
         Ok(())
     }
 
@@ -481,6 +489,12 @@ impl Part {
     /// Whether no more entries may wait to be written.
     pub(super) fn is_laden(&self) -> bool {
         sync::lock(&self.state).pens.is_laden()
+    }
+
+    /// Whether a write is under way, or waits.
+    #[cfg(all(test, shuttle))]
+    pub(super) fn is_writing(&self) -> bool {
+        sync::lock(&self.state).pens.is_writing()
     }
 
     /// Repeats what is owed, until all is done or something fails again; so many removals at once.

@@ -90,6 +90,8 @@ pub(crate) struct Visit<'a, K, V> {
     key: Option<FarKey>,
     chain: Option<Chain>,
     budget: Budget,
+    /// Whether the storage was asked before the body runs; a refresh does not ask.
+    has_looked: bool,
     /// When the body began; 0: it has not.
     begun: Stamp,
     begun_at: Nanos,
@@ -166,7 +168,7 @@ impl<K, V> FarTier<K, V> {
         let arguments = (self.plan.encode_key)(key);
         let key = self.key(arguments);
         let budget = Budget::new(self.deadline);
-        Visit { tier: self, key, chain, budget, begun: 0, begun_at: 0 }
+        Visit { tier: self, key, chain, budget, has_looked: false, begun: 0, begun_at: 0 }
     }
 
     /// `None`: too large to be kept, which is reported once.
@@ -220,6 +222,7 @@ impl<V, K> Visit<'_, K, V> {
     /// Looks for the entry.
     pub(crate) async fn find(&mut self, mode: Mode) -> Fetched<V> {
         let (tier, chain) = (self.tier, self.chain.clone());
+        self.has_looked = true;
         let Some(key) = &self.key else { return Fetched::Nothing };
         let value = |opened: &Opened<'_>| {
             // Foreign code, which cannot wait for this flight.
@@ -256,10 +259,17 @@ impl<V, K> Visit<'_, K, V> {
         part.seal(key, self.begun, took, params, seal).map(Some)
     }
 
-    /// Queues what the body brought. Under the lock of the flight's shard.
-    pub(crate) fn queue(&self, sealed: &Sealed) -> Option<Leftover> {
+    /// Queues what the body brought; `None`: that cannot be kept. Under the lock of the flight's
+    /// shard.
+    pub(crate) fn queue(&self, sealed: Option<&Sealed>) -> Option<Leftover> {
         let FarTier { part, deadline, .. } = self.tier;
-        let begin = part.queue_load(sealed, *deadline)?;
+        // A refresh: what is there now was loaded before, and must not be found any more.
+        let replaces = !self.has_looked;
+        let begin = match sealed {
+            Some(sealed) => part.queue_load(sealed, *deadline, replaces)?,
+            None if replaces => part.queue_change(self.key.as_ref()?, None, *deadline).0?,
+            None => return None,
+        };
         let clock = part.object().clock().clone();
         Some(Leftover { begin, chain: self.chain.clone(), clock, left: self.budget.left })
     }

@@ -14,6 +14,31 @@ use crate::key::NearKey;
 use crate::outcome::{Outcome, Value};
 use crate::{Cache, IntoTier, Receipt, Stats};
 
+/// Whatever tells the type of a function's keys.
+pub trait TellsKey {
+    /// The type.
+    type Key: NearKey;
+}
+
+impl<Q: super::arg::Parts> TellsKey for &Q {
+    type Key = Q::Key;
+}
+
+/// Where there are no arguments: a closure that would make a key of them, and is never called.
+#[derive(Debug)]
+pub struct ByArguments<A, K>(PhantomData<fn(A) -> K>);
+
+impl<A, K: NearKey> ByArguments<A, K> {
+    /// Looks at the closure's type.
+    pub fn of(_: impl FnOnce(A) -> super::method::Keyed<K>) -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<A, K: NearKey> TellsKey for ByArguments<A, K> {
+    type Key = K;
+}
+
 /// What can be asked of a cache without knowing its types.
 pub(crate) trait AnyCache: Send + Sync {
     fn clear_all(&self) -> Receipt;
@@ -101,51 +126,29 @@ impl Slots {
 
     /// The cache of one instantiation; opened now, from `words`, if this is its first call.
     ///
-    /// `query` and `token` are asked for their types only. `opened` is told of a new cache.
+    /// `by` and `token` are asked for their types only. `opened` is told of a new cache.
     #[inline]
-    pub fn get<I, Q, O, M, S, T>(
+    pub fn get<I, B, O, M, S, T>(
         &'static self,
         _: Instance<I>,
-        _query: &Q,
+        _by: B,
         _token: Token<O, M>,
         words: impl FnOnce() -> Words<S>,
-        opened: impl FnOnce(&'static Cache<Q::Key, O::Value>),
-    ) -> &'static Cache<Q::Key, O::Value>
+        opened: impl FnOnce(&'static Cache<B::Key, O::Value>),
+    ) -> &'static Cache<B::Key, O::Value>
     where
         I: ?Sized,
-        Q: super::arg::Parts,
+        B: TellsKey,
         O: Outcome<M>,
-        S: IntoTier<Q::Key, O::Value, T>,
+        S: IntoTier<B::Key, O::Value, T>,
     {
-        let id = id_of::<I, Cache<Q::Key, O::Value>>();
+        let id = id_of::<I, Cache<B::Key, O::Value>>();
         match self.list.find(id) {
             Some(cache) => cache,
             None => {
                 let instance = std::any::type_name::<I>();
                 self.open(id, words, opened, hides_an_outcome::<O, M>(), instance)
             }
-        }
-    }
-
-    /// Opens the cache if need be, where there are no arguments: their types are told by `_key`,
-    /// which is never called.
-    pub fn open_by<I, A, K, O, M, S, T>(
-        &'static self,
-        _: Instance<I>,
-        _key: impl FnOnce(A) -> super::method::Keyed<K>,
-        _token: Token<O, M>,
-        words: impl FnOnce() -> Words<S>,
-        opened: impl FnOnce(&'static Cache<K, O::Value>),
-    ) where
-        I: ?Sized,
-        K: NearKey,
-        O: Outcome<M>,
-        S: IntoTier<K, O::Value, T>,
-    {
-        let id = id_of::<I, Cache<K, O::Value>>();
-        if self.list.find(id).is_none() {
-            let instance = std::any::type_name::<I>();
-            self.open(id, words, opened, hides_an_outcome::<O, M>(), instance);
         }
     }
 

@@ -12,6 +12,7 @@ fn places(root: &Path, module: &str) -> Vec<PathBuf> {
         format!("crates/gecaso/tests/it/{path}.rs"),
         format!("crates/gecaso/src/{path}.rs"),
         format!("crates/gecaso-macros/tests/{path}.rs"),
+        format!("crates/gecaso-redis-example/tests/{path}.rs"),
         // A module inside of the file.
         format!("crates/gecaso/tests/it/{inline}.rs"),
         format!("crates/gecaso/src/{inline}.rs"),
