@@ -6,6 +6,7 @@ use gecaso::{Cache, Far, Params, Storage};
 use gecaso_redis_example::{RedisStorage, server::Server};
 use redis::{Client, FromRedisValue, cmd};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 
@@ -114,6 +115,28 @@ fn callers_of_every_kind_share_what_is_in_the_server() {
     assert_eq!(other.get_with(&1, hit), slept(1));
     other.invalidate(&1).wait().unwrap();
     assert_eq!((cache.get(&1), keys(&server).len()), (None, 0));
+}
+
+#[test]
+fn a_thousand_tasks_that_miss_cost_one_look_and_one_body() {
+    let server = Server::start();
+    let cache = Arc::new(cache(&far(&server)));
+    runtime().block_on(async {
+        let call = |cache: Arc<Cache<u64, String>>| async move {
+            let body = async {
+                tokio::task::yield_now().await;
+                slept(1)
+            };
+            assert_eq!(cache.get_with_async(&1, body).await, slept(1));
+        };
+        let tasks: Vec<_> = (0..1_000).map(|_| tokio::spawn(call(cache.clone()))).collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+    let stats = cache.stats();
+    // Who comes when the body has landed finds it in the server.
+    assert_eq!((stats.loads, stats.far.misses, stats.far.sets), (1, 1, 2), "and the epoch's");
 }
 
 fn one_thread() -> Runtime {

@@ -99,6 +99,12 @@ impl ManualClock {
         self.state.alarms.lock().due.len()
     }
 
+    /// How many hold this clock.
+    #[cfg(shuttle)]
+    pub(crate) fn holders(&self) -> usize {
+        Arc::strong_count(&self.state)
+    }
+
     /// Moves the clock on, and wakes those whose wait is over.
     pub fn advance(&self, by: Duration) {
         let step = |now| Some(after(now, by));
@@ -144,7 +150,7 @@ impl Clock {
     /// clock: Kulkarni et al., "Logical Physical Clocks", 2014.) On a manual clock 1970 is when the
     /// clock was made.
     pub(crate) fn stamp(&self) -> Stamp {
-        let (last, wall) = self.last_and_wall();
+        let (last, wall) = self.stamps();
         let mut stamp = wall;
         let step = |last: Stamp| {
             stamp = wall.max(last.saturating_add(1));
@@ -156,16 +162,21 @@ impl Clock {
 
     /// The time on the wall, as it is: lifetimes that other processes must understand end by it.
     pub(crate) fn wall(&self) -> Stamp {
-        self.last_and_wall().1
+        self.stamps().1
     }
 
     /// Later stamps of this process are above `stamp`, which came from another one.
     pub(crate) fn meet(&self, stamp: Stamp) {
-        self.last_and_wall().0.fetch_max(stamp, SeqCst);
+        self.stamps().0.fetch_max(stamp, SeqCst);
     }
 
-    /// The last stamp, and what the wall says now.
-    fn last_and_wall(&self) -> (&LastStamp, Stamp) {
+    /// The last stamp that was given out or met, and what the wall says now.
+    pub(crate) fn last_and_wall(&self) -> (Stamp, Stamp) {
+        let (last, wall) = self.stamps();
+        (last.load(SeqCst), wall)
+    }
+
+    fn stamps(&self) -> (&LastStamp, Stamp) {
         match self {
             Clock::System => {
                 static LAST: LastStamp = LastStamp::new(0);

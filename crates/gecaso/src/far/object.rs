@@ -16,8 +16,11 @@ use crate::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use crate::sync::{self, Mutex};
 use crate::time::{Clock, ManualClock, Nanos, after};
 use std::fmt;
+use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::{Arc, Weak};
+use std::task::Poll;
 use std::time::Duration;
 
 /// A storage outside of the process, whatever its type: with choices of its own, shared by as many
@@ -171,6 +174,8 @@ impl std::error::Error for Failure {}
 /// How long one call may wait for the storage, all its operations together.
 pub(crate) struct Budget {
     pub(super) left: Duration,
+    /// Since when it has been waited for, if that is still to be taken off.
+    waits_since: Option<Nanos>,
 }
 
 /// How often the caretaker tries.
@@ -361,20 +366,32 @@ impl Object {
         mode: Mode,
         budget: &mut Budget,
     ) -> Result<Option<Vec<u8>>, Failure> {
+        if budget.waits_since.is_some() {
+            budget.settle(self.clock().now());
+        }
         if self.reads.is_open() || budget.left.is_zero() {
             return Err(Failure::Skipped);
         }
-        let begun = self.clock().now();
+        // Most answer at once, or nothing would be fast: the clock is read for those that do not.
         let limit = budget.left;
-        let alarm = self.clock().alarm(after(begun, limit));
+        let mut wait = || {
+            let now = self.clock().now();
+            budget.waits_since = Some(now);
+            self.clock().alarm(after(now, limit))
+        };
         let read = match mode {
-            Mode::Here => alarm.unless(operation).await,
+            Mode::Here => {
+                let mut operation = operation;
+                match poll_once(&mut operation).await {
+                    Poll::Ready(read) => Some(read),
+                    Poll::Pending => wait().unless(operation).await,
+                }
+            }
             Mode::Apart => match runner::begin(operation) {
                 Ok(read) => Some(read),
-                Err(apart) => alarm.unless(apart.brought()).await,
+                Err(apart) => wait().unless(apart.brought()).await,
             },
         };
-        budget.spend(begun, self.clock().now());
         let outcome = match read {
             Some(Ok(found)) => Ok(found),
             Some(Err(error)) => Err(Failure::Said(error)),
@@ -486,12 +503,20 @@ async fn caretaker(object: Weak<Object>) {
 
 impl Budget {
     pub(super) fn new(left: Duration) -> Self {
-        Budget { left }
+        Budget { left, waits_since: None }
     }
 
-    fn spend(&mut self, begun: Nanos, now: Nanos) {
-        self.left = self.left.saturating_sub(Duration::from_nanos(now.saturating_sub(begun)));
+    /// Takes off what has been waited for.
+    pub(super) fn settle(&mut self, now: Nanos) {
+        if let Some(since) = self.waits_since.take() {
+            self.left = self.left.saturating_sub(Duration::from_nanos(now.saturating_sub(since)));
+        }
     }
+}
+
+/// One poll, with the waker of whoever awaits this.
+async fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    poll_fn(|cx| Poll::Ready(Pin::new(&mut *future).poll(cx))).await
 }
 
 #[allow(clippy::disallowed_macros)] // the one place

@@ -55,7 +55,7 @@ const SKEW: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub(crate) struct FarKey {
     pub(super) key: Arc<str>,
-    pub(super) arguments: Arc<[u8]>,
+    pub(super) arguments: Vec<u8>,
 }
 
 /// What looking for an entry brought.
@@ -108,7 +108,7 @@ impl Part {
 
     pub(super) fn key(&self, arguments: Vec<u8>) -> FarKey {
         let key = self.identity.storage_key(&arguments, self.hash_key);
-        FarKey { key: key.into(), arguments: arguments.into() }
+        FarKey { key: key.into(), arguments }
     }
 
     fn count(&self, what: Count) {
@@ -194,20 +194,19 @@ impl Part {
         if fingerprint != self.identity.fingerprint || arguments != Some(&*key.arguments) {
             return Err(Count::Foreign);
         }
-        self.believe(&key.key, &opened.header())?;
         let value = decode(&opened).map_err(counted)?;
-        // Decoding may run foreign code, and take its time.
+        // Last: decoding may run foreign code, and take its time.
         self.believe(&key.key, &opened.header())?;
         Ok(value)
     }
 
     /// Whether an entry counts now: its epoch, its fence, its time.
     fn believe(&self, key: &str, header: &Header<'_>) -> Result<(), Count> {
-        let clock = self.object.clock();
-        if header.begun > after(clock.stamp(), SKEW) {
+        let (last, wall) = self.object.clock().last_and_wall();
+        if header.begun > after(last.max(wall), SKEW) {
             return Err(Count::Disbelieved);
         }
-        if header.expires <= clock.wall() {
+        if header.expires <= wall {
             return Err(Count::Expired);
         }
         let state = sync::lock(&self.state);

@@ -16,7 +16,7 @@ use crate::params::Params;
 use crate::receipt::Heard;
 use crate::signal::Signal;
 use crate::time::Stamp;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ pub(super) enum Write {
 
 #[derive(Default)]
 pub(super) struct Pens {
-    pens: HashMap<Arc<str>, Pen>,
+    pens: BTreeMap<Arc<str>, Pen>,
     /// Keys with nothing under way and their fences, the oldest first; some have been used again
     /// since.
     resting: VecDeque<(Arc<str>, Stamp)>,
@@ -89,6 +89,9 @@ pub(super) enum Known {
 
 impl Pens {
     pub(super) fn known(&self, key: &str) -> Known {
+        if self.pens.is_empty() {
+            return Known::Resting; // as nearly always
+        }
         let Some(pen) = self.pens.get(key) else { return Known::Resting };
         match pen.next.as_ref().or(pen.running.as_ref()).map(|entry| &entry.write) {
             Some(Write::Set(bytes, ..)) => Known::Written(bytes.clone()),

@@ -247,6 +247,7 @@ impl<V, K> Visit<'_, K, V> {
     pub(crate) fn begin(&mut self) {
         let clock = self.tier.part.object().clock();
         (self.begun, self.begun_at) = (clock.stamp(), clock.now());
+        self.budget.settle(self.begun_at);
     }
 
     /// Puts what the body brought, or what was put in from outside, into an envelope. Runs foreign

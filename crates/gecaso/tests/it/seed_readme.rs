@@ -384,7 +384,7 @@ fn a_lifetime_counts_in_any_storage() {
     foo(1);
     CLOCK.advance(Duration::from_secs(99));
     assert_eq!(foo::peek(1), Some(slept(1)));
-    CLOCK.advance(Duration::from_secs(2));
+    CLOCK.advance(Duration::from_secs(1));
     assert_eq!(foo::peek(1), None);
     assert_eq!((foo(1), foo::stats().far.expired), (slept(1), 2));
 }
