@@ -103,7 +103,8 @@ impl<K: NearKey, V: Value> Cache<K, V> {
                         return self.run_far(far, lead, missed, keep, body, refuse, counted);
                     }
                 },
-                Turn::Follow(flight) => match block_on(pin!(self.follow(&flight, &inside))) {
+                Turn::Follow(flight) => match block_on(pin!(self.follow(&flight, &inside, refuse)))
+                {
                     Followed::Brought(outcome) => return outcome,
                     Followed::Alone => {
                         let stopwatch = self.start(self.counters.apart());
@@ -148,7 +149,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
                         return run.await;
                     }
                 },
-                Turn::Follow(flight) => match self.follow(&flight, &inside).await {
+                Turn::Follow(flight) => match self.follow(&flight, &inside, refuse).await {
                     Followed::Brought(outcome) => return outcome,
                     Followed::Alone => {
                         let stopwatch = self.start(self.counters.apart());
@@ -175,7 +176,8 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         match &self.far {
             None => answer(self.run(lead, stopwatch, missed, None, keep, body)),
             Some(far) => {
-                let visit = Self::visit(far, &missed, &lead);
+                let mut visit = Self::visit(far, &missed, &lead);
+                block_on(pin!(visit.prepare(Mode::Apart)));
                 self.run_and_write(lead, stopwatch, missed, visit, keep, body)
             }
         }
@@ -195,8 +197,11 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         match &self.far {
             None => answer(self.run_async(lead, stopwatch, missed, None, keep, body).await),
             Some(far) => {
-                let visit = Self::visit(far, &missed, &lead);
-                let run = self.run_and_write_async(lead, stopwatch, missed, visit, keep, body);
+                let mut visit = Self::visit(far, &missed, &lead);
+                let run = async {
+                    visit.prepare(Mode::Here).await;
+                    self.run_and_write_async(lead, stopwatch, missed, visit, keep, body).await
+                };
                 Box::pin(run).await
             }
         }
@@ -359,7 +364,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     /// `Err`: it has nothing, and the flight goes on.
     async fn seek<'a, M, O: Outcome<M, Value = V>>(
         &self,
-        mut lead: Lead<'a, K, V>,
+        lead: Lead<'a, K, V>,
         visit: &mut Visit<'_, K, V>,
         refuse: Refuse<O>,
         counted: bool,
@@ -377,8 +382,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
                 if !counted {
                     self.counters.waited();
                 }
-                lead.leave();
-                drop(lead); // whoever follows asks for itself
+                lead.land(Landing::Refused(error.clone()));
                 Ok(refuse(error))
             }
             (Fetched::Nothing | Fetched::Failed(_), _) => Err(lead),
@@ -431,6 +435,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         &self,
         flight: &Flight<V>,
         inside: &Option<Chain>,
+        refuse: Refuse<O>,
     ) -> Followed<O> {
         let Some(_waiting) = reentry::wait_for(inside.as_ref(), &flight.chain) else {
             return Followed::Alone; // waiting would never end
@@ -444,6 +449,10 @@ impl<K: NearKey, V: Value> Cache<K, V> {
                 None => Followed::Alone,
             },
             Some(Landing::Alone) => Followed::Alone,
+            Some(Landing::Refused(error)) => match refuse {
+                Some(refuse) => Followed::Brought(refuse(error)),
+                None => Followed::Alone,
+            },
             Some(Landing::Gone) => Followed::Again,
             None => {
                 // The leader is stuck, or waits for us by a way we cannot see: another one leads.

@@ -9,6 +9,7 @@
 //! code under its locks: foreign keys are compared over snapshots. A flight that nobody follows
 //! allocates nothing.
 
+use crate::error::Error;
 use crate::key::NearKey;
 use crate::outcome::SharedRest;
 use crate::reentry::{self, Chain, FlightId};
@@ -87,6 +88,9 @@ pub(crate) enum Landing<V> {
     Rest(SharedRest),
     /// With an `Err` that cannot: everybody runs the own body, side by side.
     Alone,
+    /// Without a look into the far storage, which could not be asked: who would rather fail than
+    /// run its own body fails with this.
+    Refused(Error),
     /// Its leader panicked or was cancelled: somebody else leads.
     Gone,
 }
@@ -97,6 +101,7 @@ impl<V> Clone for Landing<V> {
             Landing::Value(value) => Landing::Value(value.clone()),
             Landing::Rest(rest) => Landing::Rest(rest.clone()),
             Landing::Alone => Landing::Alone,
+            Landing::Refused(error) => Landing::Refused(error.clone()),
             Landing::Gone => Landing::Gone,
         }
     }

@@ -4,6 +4,7 @@
 use crate::blocking::block_on;
 use crate::error::Error;
 use crate::signal::Signal;
+use crate::time::{Clock, Nanos};
 use std::fmt;
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -29,9 +30,16 @@ pub(crate) type Heard = Arc<Signal<Result<(), Error>>>;
 /// ```
 pub struct Receipt {
     outcome: Result<(), Error>,
-    awaited: Vec<Heard>,
+    awaited: Vec<Awaited>,
     /// Waits for all of them, once it is polled.
     heeding: Option<Heeding>,
+}
+
+#[derive(Clone)]
+struct Awaited {
+    heard: Heard,
+    clock: Clock,
+    until: Nanos,
 }
 
 type Heeding = Pin<Box<dyn Future<Output = Result<(), Error>> + Send + Sync>>;
@@ -45,8 +53,12 @@ impl Receipt {
         Receipt { outcome: Err(error), awaited: Vec::new(), heeding: None }
     }
 
-    pub(crate) fn after(heard: Heard) -> Self {
-        Receipt { outcome: Ok(()), awaited: vec![heard], heeding: None }
+    /// Waits for what is heard, and at most until `until`: a storage that blocks the threads which
+    /// drive it must not hold up whoever waits here.
+    #[cfg_attr(not(feature = "far"), allow(dead_code))]
+    pub(crate) fn after(heard: Heard, clock: &Clock, until: Nanos) -> Self {
+        let awaited = vec![Awaited { heard, clock: clock.clone(), until }];
+        Receipt { outcome: Ok(()), awaited, heeding: None }
     }
 
     /// Both: the first that failed is kept.
@@ -70,8 +82,10 @@ impl Receipt {
 
     async fn heard(self) -> Result<(), Error> {
         let mut outcome = self.outcome;
-        for heard in self.awaited {
-            outcome = outcome.and(heard.heard().await);
+        for Awaited { heard, clock, until } in self.awaited {
+            let told = clock.alarm(until).unless(heard.heard()).await;
+            let late = || Err(Error::new("the storage has not answered; it may still be told"));
+            outcome = outcome.and(told.unwrap_or_else(late));
         }
         outcome
     }

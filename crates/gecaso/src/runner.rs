@@ -41,8 +41,12 @@ pub(crate) fn detach<F: Drivable<Output = ()>>(mut future: F) {
 }
 
 fn poll_here<F: Drivable>(future: &mut F) -> Poll<F::Output> {
-    let _runtime = threads::enter();
-    Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
+    threads::inside(|| Pin::new(future).poll(&mut Context::from_waker(Waker::noop())))
+}
+
+/// Polls in the caller's own runtime, if it is in one, else in ours.
+pub(crate) fn in_some_runtime<T>(act: impl FnOnce() -> T) -> T {
+    threads::inside_some(act)
 }
 
 /// Waits for a future that is driven in the background.
@@ -128,7 +132,7 @@ impl<F: Future> Drop for Apart<F> {
 mod threads {
     use super::Job;
     use std::sync::OnceLock;
-    use tokio::runtime::{Builder, EnterGuard, Runtime};
+    use tokio::runtime::{Builder, Handle, Runtime};
 
     /// Of the process, and never shut down: what is under way at its end ends with it.
     fn runtime() -> &'static Runtime {
@@ -144,10 +148,17 @@ mod threads {
         runtime().spawn(job);
     }
 
-    /// Ours, even if the caller is in one of its own: a connection that is made now would be driven
-    /// by that one, which waits for this call, or ends before the connection is done with.
-    pub(super) fn enter() -> EnterGuard<'static> {
-        runtime().enter()
+    /// In our runtime, even if the caller is in one of its own: a connection that is made now would
+    /// be driven by that one, which waits for this call, or ends before the connection is done
+    /// with.
+    pub(super) fn inside<T>(act: impl FnOnce() -> T) -> T {
+        let _ours = runtime().enter();
+        act()
+    }
+
+    pub(super) fn inside_some<T>(act: impl FnOnce() -> T) -> T {
+        let _ours = Handle::try_current().is_err().then(|| runtime().enter());
+        act()
     }
 }
 
@@ -159,7 +170,13 @@ mod threads {
         crate::sync::thread::spawn(move || crate::blocking::block_on(std::pin::pin!(job)));
     }
 
-    pub(super) fn enter() {}
+    pub(super) fn inside<T>(act: impl FnOnce() -> T) -> T {
+        act()
+    }
+
+    pub(super) fn inside_some<T>(act: impl FnOnce() -> T) -> T {
+        act()
+    }
 }
 
 #[cfg(all(not(feature = "tokio"), not(shuttle)))]
@@ -234,7 +251,13 @@ mod threads {
         pool().push(Arc::new(Task { state: Mutex::new(state) }));
     }
 
-    pub(super) fn enter() {}
+    pub(super) fn inside<T>(act: impl FnOnce() -> T) -> T {
+        act()
+    }
+
+    pub(super) fn inside_some<T>(act: impl FnOnce() -> T) -> T {
+        act()
+    }
 
     impl Pool {
         fn push(&'static self, task: Arc<Task>) {

@@ -21,6 +21,9 @@ pub(crate) type Nanos = u64;
 /// A moment that other processes know, too: nanoseconds since 1970. See [`Clock::stamp`].
 pub(crate) type Stamp = u64;
 
+/// When a manual clock was made, on the wall: in 2006.
+const MANUAL: Stamp = 1 << 60;
+
 /// Not one of `sync`'s: it lives in a static, and no decision hangs on a moment between two stamps.
 type LastStamp = std::sync::atomic::AtomicU64;
 
@@ -147,8 +150,7 @@ impl Clock {
     /// The time on the wall, in nanoseconds since 1970, never twice the same and never earlier than
     /// one that was given out before or [met](Self::meet): the order in which loads, removals and
     /// clears of this process began, that other processes can compare with their own. (A hybrid
-    /// clock: Kulkarni et al., "Logical Physical Clocks", 2014.) On a manual clock 1970 is when the
-    /// clock was made.
+    /// clock: Kulkarni et al., "Logical Physical Clocks", 2014.)
     pub(crate) fn stamp(&self) -> Stamp {
         let (last, wall) = self.stamps();
         let mut stamp = wall;
@@ -182,7 +184,9 @@ impl Clock {
                 static LAST: LastStamp = LastStamp::new(0);
                 (&LAST, system_wall())
             }
-            Clock::Manual(clock) => (&clock.state.last, clock.state.now.load(SeqCst)),
+            Clock::Manual(clock) => {
+                (&clock.state.last, MANUAL.saturating_add(clock.state.now.load(SeqCst)))
+            }
         }
     }
 

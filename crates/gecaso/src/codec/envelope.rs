@@ -31,12 +31,15 @@ use crate::error::Error;
 use crate::params::Params;
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt;
+use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
 const MAGIC: [u8; 4] = [0xc1, b'g', b'c', b's'];
 const VERSION: u8 = 1;
 const MESSAGEPACK: u8 = 1;
 const HAS_SHAPE: u16 = 1;
+/// Where it says when the load began.
+const BEGUN: usize = 32;
 /// Bytes before the key.
 const HEAD: usize = 68;
 /// Bytes behind the value.
@@ -151,6 +154,16 @@ fn head(header: &Header<'_>, shape: Shape, lengths: [u32; 3]) -> [u8; HEAD] {
 #[cold]
 fn too_large(what: &str, most: usize) -> Error {
     Error::new(format!("{what} takes more than {most} bytes and cannot be stored"))
+}
+
+/// The same entry, loaded later.
+pub(crate) fn restamp(sealed: &[u8], begun: u64) -> Arc<[u8]> {
+    let mut bytes = sealed.to_vec();
+    let end = bytes.len() - SUM;
+    bytes[BEGUN..BEGUN + 8].copy_from_slice(&begun.to_le_bytes());
+    let sum = xxh3_64(&bytes[..end]);
+    bytes[end..].copy_from_slice(&sum.to_le_bytes());
+    bytes.into()
 }
 
 /// Looks whether bytes are an envelope, in this order: lengths, checksum, the rest.

@@ -9,8 +9,11 @@
 use crate::time::{Nanos, Stamp, after};
 use std::time::Duration;
 
-/// How old what is known may be: so much later a `clear` of another process counts here, too.
+/// How old what is known may be before it is asked again, behind the callers' backs; if it is twice
+/// as old, callers wait for it. So much later a `clear` of another process counts here, too.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// How much the clocks of two machines may differ.
+pub(super) const SKEW: Duration = Duration::from_secs(2);
 /// An epoch so far in the future was not begun by a clock that is any good.
 const FAR_FUTURE: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -48,14 +51,23 @@ impl Epoch {
     }
 
     /// Whether an entry of epoch `of`, whose load began at `begun`, is believed. One that was put
-    /// in before the epoch was known says 0, and counts by its time alone.
-    pub(super) fn admits(&self, of: Stamp, begun: Stamp) -> bool {
-        self.is_known() && begun > self.value && (of == self.value || of == 0)
+    /// in before the epoch was known says 0, and counts by its time alone: if it is `ours`, or
+    /// later by more than clocks may differ.
+    pub(super) fn admits(&self, of: Stamp, begun: Stamp, ours: bool) -> bool {
+        let is_later = begun > self.value;
+        let is_of_it = match of {
+            0 => ours || begun > after(self.value, SKEW),
+            of => of == self.value,
+        };
+        self.is_known() && is_later && is_of_it
     }
 
     /// Whether to ask; if so, the caller does.
     pub(super) fn ask(&mut self, now: Nanos) -> Ask {
         if !self.is_known() {
+            return Ask::First;
+        }
+        if now >= after(self.asked, 2 * ASK_AGAIN) {
             return Ask::First;
         }
         if self.is_asking || now < after(self.asked, ASK_AGAIN) {
@@ -71,9 +83,8 @@ impl Epoch {
     }
 
     /// The storage could not be asked.
-    pub(super) fn asked_in_vain(&mut self, now: Nanos) {
+    pub(super) fn asked_in_vain(&mut self) {
         self.is_asking = false;
-        self.asked = now;
     }
 
     /// The storage has been asked, and said this. Where it says nothing, what was there before may
@@ -143,10 +154,13 @@ mod tests {
     #[test]
     fn an_entry_is_believed_in_its_own_epoch_alone() {
         let mut epoch = Epoch::default();
-        assert!(!epoch.admits(0, 10), "nothing is before it is known");
+        assert!(!epoch.admits(0, 10, true), "nothing is before it is known");
         epoch.begin(50);
-        assert!(epoch.admits(50, 51) && epoch.admits(0, 51));
-        assert!(!epoch.admits(40, 51) && !epoch.admits(0, 50) && !epoch.admits(50, 50));
+        assert!(epoch.admits(50, 51, false) && epoch.admits(0, 51, true));
+        assert!(!epoch.admits(40, 51, true) && !epoch.admits(0, 50, true));
+        assert!(!epoch.admits(50, 50, false));
+        let later = after(51, SKEW);
+        assert!(epoch.admits(0, later, false) && !epoch.admits(0, later - 1, false));
     }
 
     #[test]
@@ -157,8 +171,8 @@ mod tests {
         assert_eq!(epoch.ask(second - 1), Ask::No);
         assert_eq!(epoch.ask(second), Ask::Behind);
         assert_eq!(epoch.ask(second), Ask::No);
-        epoch.asked_in_vain(second);
-        assert_eq!(epoch.ask(second + 1), Ask::No);
-        assert_eq!(epoch.ask(2 * second), Ask::Behind);
+        epoch.asked_in_vain();
+        assert_eq!(epoch.ask(2 * second - 1), Ask::Behind);
+        assert_eq!(epoch.ask(2 * second), Ask::First, "it is too old to be relied on");
     }
 }

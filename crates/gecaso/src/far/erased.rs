@@ -6,7 +6,7 @@ use super::Storage;
 use crate::error::{BoxError, Result};
 use crate::params::Params;
 use crate::reentry::{self, Chain};
-use crate::runner::Job;
+use crate::runner::{self, Job};
 use std::any::Any;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -61,6 +61,11 @@ impl<T> Operation<T> {
     pub(super) fn new(job: Job<Result<T>>, chain: Option<Chain>) -> Self {
         Operation { job: Some(job), chain }
     }
+
+    /// The flight that it is done for.
+    pub(super) fn chain(&self) -> Option<Chain> {
+        self.chain.clone()
+    }
 }
 
 impl<T> Future for Operation<T> {
@@ -69,7 +74,8 @@ impl<T> Future for Operation<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T>> {
         let _inside = self.chain.clone().map(reentry::enter);
         let job = self.job.as_mut().expect("taken out by the drop alone");
-        let polled = catch_unwind(AssertUnwindSafe(|| job.as_mut().poll(cx)));
+        let poll = || runner::in_some_runtime(|| job.as_mut().poll(cx));
+        let polled = catch_unwind(AssertUnwindSafe(poll));
         polled.unwrap_or_else(|panic| Poll::Ready(Err(said(&*panic))))
     }
 }

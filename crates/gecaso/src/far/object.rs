@@ -11,16 +11,15 @@ use super::part::Part;
 use super::stats::{Count, Counters, FarStats};
 use crate::codec::limits::Limits;
 use crate::error::BoxError;
+use crate::reentry;
 use crate::runner;
 use crate::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use crate::sync::{self, Mutex};
 use crate::time::{Clock, ManualClock, Nanos, after};
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::sync::{Arc, Weak};
-use std::task::Poll;
 use std::time::Duration;
 
 /// A storage outside of the process, whatever its type: with choices of its own, shared by as many
@@ -71,6 +70,8 @@ pub(super) struct Object {
     writes: Breaker,
     counters: Counters,
     parts: Mutex<Vec<Weak<Part>>>,
+    /// Parts that owe something, kept until it is paid even if no cache uses them any more.
+    owing: Mutex<Vec<Arc<Part>>>,
     /// Whether a caretaker is at work.
     is_tended: AtomicBool,
     /// Whether standard error has been told that the storage is given up.
@@ -103,6 +104,8 @@ pub enum Trouble<'a> {
     Opened {
         /// The last one.
         operation: &'static str,
+        /// Why that failed.
+        error: &'a (dyn std::error::Error + 'static),
     },
     /// The storage answers again.
     Closed,
@@ -120,9 +123,10 @@ impl fmt::Display for Trouble<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Trouble::Failed { operation, error } => write!(f, "`{operation}` failed: {error}"),
-            Trouble::Opened { operation } => write!(
+            Trouble::Opened { operation, error } => write!(
                 f,
-                "`{operation}` has failed so often that the storage is left alone until it answers"
+                "`{operation}` has failed so often that the storage is left alone until it \
+                 answers; the last time: {error}"
             ),
             Trouble::Closed => f.write_str("the storage answers again"),
             Trouble::Unencodable { function, error } => {
@@ -144,17 +148,24 @@ pub(crate) enum Mode {
 /// Why an operation brought nothing.
 #[derive(Debug)]
 pub(super) enum Failure {
-    Said(BoxError),
+    Said(String),
     TimedOut(Duration),
     /// It was not tried.
     Skipped,
 }
 
 impl Failure {
+    /// The storage's own error as a text, at once: showing and dropping it is foreign code, which
+    /// may even panic.
+    pub(super) fn said(error: BoxError) -> Failure {
+        let text = catch_unwind(AssertUnwindSafe(move || error.to_string()));
+        Failure::Said(text.unwrap_or_else(|_| "an error that panics when it is shown".into()))
+    }
+
     /// The same once more: one operation may have been for many keys.
     pub(super) fn again(&self) -> Failure {
         match self {
-            Failure::Said(error) => Failure::Said(error.to_string().into()),
+            Failure::Said(error) => Failure::Said(error.clone()),
             Failure::TimedOut(limit) => Failure::TimedOut(*limit),
             Failure::Skipped => Failure::Skipped,
         }
@@ -176,14 +187,10 @@ impl std::error::Error for Failure {}
 /// How long one call may wait for the storage, all its operations together.
 pub(crate) struct Budget {
     pub(super) left: Duration,
-    /// Since when it has been waited for, if that is still to be taken off.
-    waits_since: Option<Nanos>,
 }
 
 /// How often the caretaker tries.
 const PAUSE: Duration = Duration::from_millis(200);
-/// Removals in one try.
-const BATCH: usize = 64;
 /// The key that the caretaker asks for.
 const PROBE: &str = "gecaso_probe";
 
@@ -210,6 +217,7 @@ impl Far {
             writes: Breaker::default(),
             counters: Counters::default(),
             parts: Mutex::new(Vec::new()),
+            owing: Mutex::new(Vec::new()),
             is_tended: AtomicBool::new(false),
             has_told: AtomicBool::new(false),
         };
@@ -368,38 +376,33 @@ impl Object {
         mode: Mode,
         budget: &mut Budget,
     ) -> Result<Option<Vec<u8>>, Failure> {
-        if budget.waits_since.is_some() {
-            budget.settle(self.clock().now());
-        }
         if self.reads.is_open() || budget.left.is_zero() {
             return Err(Failure::Skipped);
         }
-        // Most answer at once, or nothing would be fast: the clock is read for those that do not.
-        let limit = budget.left;
-        let mut wait = || {
-            let now = self.clock().now();
-            budget.waits_since = Some(now);
-            self.clock().alarm(after(now, limit))
-        };
+        let (begun, limit, chain) = (self.clock().now(), budget.left, operation.chain());
+        let alarm = self.clock().alarm(after(begun, limit));
         let read = match mode {
-            Mode::Here => {
-                let mut operation = operation;
-                match poll_once(&mut operation).await {
-                    Poll::Ready(read) => Some(read),
-                    Poll::Pending => wait().unless(operation).await,
-                }
-            }
+            Mode::Here => alarm.unless(operation).await,
             Mode::Apart => match runner::begin(operation) {
                 Ok(read) => Some(read),
-                Err(apart) => wait().unless(apart.brought()).await,
+                Err(apart) => alarm.unless(apart.brought()).await,
             },
         };
+        let took = budget.spend(begun, self.clock().now());
         let outcome = match read {
             Some(Ok(found)) => Ok(found),
-            Some(Err(error)) => Err(Failure::Said(error)),
+            Some(Err(error)) => Err(Failure::said(error)),
             None => Err(Failure::TimedOut(limit)),
         };
-        self.judge(&self.reads, "get", outcome.as_ref().err());
+        // One that blocks the thread is not cut off: its answer counts, and it is as slow as if it
+        // had been. The listener is foreign code, which cannot wait for this flight.
+        let _inside = chain.map(reentry::enter);
+        match &outcome {
+            Ok(_) if took > limit => {
+                self.judge(&self.reads, "get", Some(&Failure::TimedOut(limit)))
+            }
+            outcome => self.judge(&self.reads, "get", outcome.as_ref().err()),
+        }
         outcome
     }
 
@@ -420,8 +423,8 @@ impl Object {
         }
         self.report(&Trouble::Failed { operation, error });
         if breaker.failed() {
-            self.report(&Trouble::Opened { operation });
-            self.tend();
+            self.report(&Trouble::Opened { operation, error });
+            self.begin_to_tend();
         }
     }
 
@@ -437,8 +440,18 @@ impl Object {
         }
     }
 
+    /// Sees to it that what a part owes is paid.
+    pub(super) fn tend(self: &Arc<Self>, part: &Arc<Part>) {
+        let mut owing = sync::lock(&self.owing);
+        if !owing.iter().any(|other| Arc::ptr_eq(other, part)) {
+            owing.push(part.clone());
+        }
+        drop(owing);
+        self.begin_to_tend();
+    }
+
     /// Sees to it that a caretaker is at work.
-    pub(super) fn tend(self: &Arc<Self>) {
+    fn begin_to_tend(self: &Arc<Self>) {
         if !self.is_tended.swap(true, SeqCst) {
             runner::spawn(Box::pin(caretaker(Arc::downgrade(self))));
         }
@@ -461,14 +474,23 @@ impl Object {
                 self.report(&Trouble::Closed);
             }
         }
-        let mut owes = false;
-        for part in self.parts() {
+        let owing = sync::lock(&self.owing).clone();
+        for part in owing {
             if self.takes_writes() {
-                part.pay(BATCH).await;
+                part.pay().await;
             }
-            owes |= part.owes();
         }
-        owes || self.reads.is_open() || self.writes.is_open()
+        self.has_work()
+    }
+
+    /// Whether something is left for the caretaker. Lets go of the parts that have paid.
+    fn has_work(&self) -> bool {
+        let (paid, owes): (Vec<_>, Vec<_>) =
+            mem::take(&mut *sync::lock(&self.owing)).into_iter().partition(|part| !part.owes());
+        let has_work = !owes.is_empty() || self.reads.is_open() || self.writes.is_open();
+        sync::lock(&self.owing).extend(owes);
+        drop(paid);
+        has_work
     }
 
     /// Removes, in the background.
@@ -477,7 +499,7 @@ impl Object {
         let limit = self.options.deadline;
         let alarm = self.clock().alarm(after(self.clock().now(), limit));
         match alarm.unless(operation).await {
-            Some(outcome) => outcome.map_err(Failure::Said),
+            Some(outcome) => outcome.map_err(Failure::said),
             None => Err(Failure::TimedOut(limit)),
         }
     }
@@ -491,12 +513,9 @@ async fn caretaker(object: Weak<Object>) {
         clock.alarm(after(clock.now(), PAUSE)).await;
         let Some(object) = object.upgrade() else { return };
         if !object.care().await {
-            object.is_tended.store(false, SeqCst);
+            object.is_tended.swap(false, SeqCst);
             // What failed in between has seen a caretaker at work.
-            let is_idle = !object.reads.is_open()
-                && !object.writes.is_open()
-                && !object.parts().iter().any(|part| part.owes());
-            if is_idle || object.is_tended.swap(true, SeqCst) {
+            if !object.has_work() || object.is_tended.swap(true, SeqCst) {
                 return;
             }
         }
@@ -505,20 +524,15 @@ async fn caretaker(object: Weak<Object>) {
 
 impl Budget {
     pub(super) fn new(left: Duration) -> Self {
-        Budget { left, waits_since: None }
+        Budget { left }
     }
 
-    /// Takes off what has been waited for.
-    pub(super) fn settle(&mut self, now: Nanos) {
-        if let Some(since) = self.waits_since.take() {
-            self.left = self.left.saturating_sub(Duration::from_nanos(now.saturating_sub(since)));
-        }
+    /// Takes off what an operation took, which it says.
+    fn spend(&mut self, begun: Nanos, now: Nanos) -> Duration {
+        let took = Duration::from_nanos(now.saturating_sub(begun));
+        self.left = self.left.saturating_sub(took);
+        took
     }
-}
-
-/// One poll, with the waker of whoever awaits this.
-async fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
-    poll_fn(|cx| Poll::Ready(Pin::new(&mut *future).poll(cx))).await
 }
 
 #[allow(clippy::disallowed_macros)] // the one place

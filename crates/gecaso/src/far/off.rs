@@ -41,7 +41,7 @@ impl FarWords {
 
 pub(crate) struct Plan<K, V>(Infallible, PhantomData<(K, V)>);
 pub(crate) struct FarTier<K, V>(Infallible, PhantomData<fn(K, V)>);
-pub(crate) struct Visit<'a, K, V>(Infallible, PhantomData<(&'a K, fn(K, V))>);
+pub(crate) struct Visit<'a, K, V>(Infallible, PhantomData<&'a FarTier<K, V>>);
 pub(crate) struct Sealed(Infallible);
 pub(crate) struct Leftover(Infallible);
 pub(crate) struct Change(Infallible);
@@ -75,6 +75,10 @@ impl<K, V> FarTier<K, V> {
 }
 
 impl<K, V> Visit<'_, K, V> {
+    #[allow(clippy::unused_async)]
+    pub(crate) async fn prepare(&mut self, _: Mode) {
+        match self.0 {}
+    }
     #[allow(clippy::unused_async)]
     pub(crate) async fn find(&mut self, _: Mode) -> Fetched<V> {
         match self.0 {}

@@ -8,7 +8,7 @@
 //! Called by `tier`. Knows no types of keys and values, no call and no flight. Runs no foreign code
 //! under its lock.
 
-use super::epoch::{Ask, Epoch};
+use super::epoch::{Ask, Epoch, SKEW};
 use super::erased::Operation;
 use super::object::{Budget, Failure, Mode, Object, Trouble};
 use super::pens::{Known, Pens, Write};
@@ -28,6 +28,9 @@ use crate::time::{NEVER, Nanos, Stamp, after};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Removals that are repeated at once.
+const BATCH: usize = 64;
+
 pub(super) struct Part {
     object: Arc<Object>,
     identity: Identity,
@@ -35,7 +38,8 @@ pub(super) struct Part {
     epoch_key: Arc<str>,
     /// What the storage is told with the record of the epoch: all but a lifetime.
     params: Arc<Params>,
-    /// When it was opened: the epoch, if the storage knows none.
+    /// The epoch, if the storage knows none: when this was opened, less what clocks may differ, so
+    /// that what is put in from then on counts for others, too.
     opened: Stamp,
     state: Mutex<State>,
     counters: Counters,
@@ -47,9 +51,6 @@ struct State {
     epoch: Epoch,
     pens: Pens,
 }
-
-/// How much the clocks of two machines may differ: what seems to be loaded later is not believed.
-const SKEW: Duration = Duration::from_secs(2);
 
 /// The key of a call, as the storage sees it, and in full.
 #[derive(Clone)]
@@ -84,7 +85,7 @@ impl Part {
         Part {
             params: Arc::new(params.clone()),
             epoch_key: identity.reserved_key("epoch", hash_key).into(),
-            opened: object.clock().stamp(),
+            opened: object.clock().stamp().saturating_sub(SKEW.as_nanos() as Stamp).max(1),
             object,
             identity,
             hash_key,
@@ -211,7 +212,8 @@ impl Part {
         }
         let state = sync::lock(&self.state);
         let is_removed = matches!(state.pens.known(key), Known::Removed);
-        let is_current = state.epoch.admits(header.epoch, header.begun);
+        let ours = state.pens.fence(key) == header.begun;
+        let is_current = state.epoch.admits(header.epoch, header.begun, ours);
         match is_current && !is_removed && state.pens.admits(key, header.begun) {
             true => Ok(()),
             false => Err(Count::Disbelieved),
@@ -260,8 +262,8 @@ impl Part {
     }
 
     /// Queues what a load brought, unless there was a removal or a clear since it began. Under the
-    /// lock of a flight's shard: performs nothing, and runs no foreign code. If it cannot be written
-    /// and `replaces` what may be there, that is removed.
+    /// lock of a flight's shard: performs nothing, and runs no foreign code. If it cannot be
+    /// written and `replaces` what may be there, that is removed.
     pub(super) fn queue_load(
         self: &Arc<Self>,
         sealed: &Sealed,
@@ -271,9 +273,15 @@ impl Part {
         let Sealed { key, bytes, params, begun, epoch } = sealed;
         let mut state = sync::lock(&self.state);
         let State { epoch: now, pens } = &mut *state;
-        let is_current = now.is_known() && now.admits(*epoch, *begun) && *epoch != 0;
+        let is_current = now.admits(*epoch, *begun, true);
         let is_admitted = is_current && pens.admits(&key.key, *begun);
-        let is_admitted = is_admitted && !pens.is_full() && !pens.is_laden();
+        if is_admitted && pens.is_full() {
+            // No more keys can be remembered: all entries go instead.
+            drop(state);
+            self.count(Count::Skipped);
+            return self.begin_epoch().0;
+        }
+        let is_admitted = is_admitted && !pens.is_laden();
         if !is_admitted || !self.object.takes_writes() {
             drop(state);
             self.count(Count::Skipped);
@@ -300,8 +308,13 @@ impl Part {
             return self.begin_epoch();
         }
         let (write, fence) = match sealed {
-            Some(Sealed { bytes, params, begun, .. }) => {
+            Some(Sealed { bytes, params, begun, .. }) if *begun >= state.pens.fence(&key.key) => {
                 (Write::Set(bytes.clone(), params.clone(), *begun), *begun)
+            }
+            // Something else was put in or removed since this was sealed: this is the later one.
+            Some(Sealed { bytes, params, .. }) => {
+                let begun = self.object.clock().stamp();
+                (Write::Set(envelope::restamp(bytes, begun), params.clone(), begun), begun)
             }
             None => (Write::Remove, self.object.clock().stamp()),
         };
@@ -352,6 +365,18 @@ impl Part {
         (fingerprint == self.identity.fingerprint && key == self.identity.encoded).then_some(epoch)
     }
 
+    /// Sees to it that the epoch is known, or counts why it is not.
+    pub(super) async fn prepare(
+        self: &Arc<Self>,
+        chain: &Option<Chain>,
+        mode: Mode,
+        budget: &mut Budget,
+    ) {
+        if let Err(failure) = self.learn_epoch(chain, mode, budget).await {
+            self.count_failure(&failure);
+        }
+    }
+
     /// Sees to it that the epoch is known: asks the storage now if it never did, and behind the
     /// caller's back if that was long ago.
     async fn learn_epoch(
@@ -370,8 +395,7 @@ impl Part {
                     let mut budget = Budget::new(part.object.deadline());
                     let asked = part.ask_epoch(None, Mode::Here, &mut budget).await;
                     if asked.is_err() {
-                        let now = part.object.clock().now();
-                        sync::lock(&part.state).epoch.asked_in_vain(now);
+                        sync::lock(&part.state).epoch.asked_in_vain();
                     }
                 }));
                 Ok(())
@@ -390,8 +414,7 @@ impl Part {
                 let mut budget = Budget::new(part.object.deadline());
                 let asked = part.ask_epoch(None, Mode::Here, &mut budget).await;
                 let outcome = asked.map_err(|failure| {
-                    let now = part.object.clock().now();
-                    sync::lock(&part.state).epoch.asked_in_vain(now);
+                    sync::lock(&part.state).epoch.asked_in_vain();
                     let name = &part.identity.name;
                     Error::new(format!("the storage of `{name}` could not be read: {failure}"))
                 });
@@ -443,12 +466,17 @@ impl Part {
     }
 
     /// A write has ended. Whether another one waits.
-    pub(super) fn end_write(&self, key: &str, write: &Write, outcome: Result<(), Failure>) -> bool {
-        let (operation, done) = match write {
-            Write::Set(..) => ("set", Count::Set),
-            Write::Remove => ("remove", Count::Remove),
+    pub(super) fn end_write(
+        self: &Arc<Self>,
+        key: &str,
+        write: &Write,
+        outcome: Result<(), Failure>,
+    ) -> bool {
+        let done = match write {
+            Write::Set(..) => Count::Set,
+            Write::Remove => Count::Remove,
         };
-        self.object.wrote(operation, outcome.as_ref().err());
+        let operation = write.name();
         match &outcome {
             Ok(()) => self.count(done),
             Err(failure) => self.count_failure(failure),
@@ -468,7 +496,7 @@ impl Part {
             state.pens.end(key, told.is_ok())
         };
         if self.owes() {
-            self.object.tend();
+            self.object.tend(self);
         }
         heard.iter().for_each(|heard| heard.say(told.clone()));
         goes_on
@@ -496,8 +524,9 @@ impl Part {
         sync::lock(&self.state).pens.is_writing()
     }
 
-    /// Repeats what is owed, until all is done or something fails again; so many removals at once.
-    pub(super) async fn pay(self: &Arc<Self>, most: usize) {
+    /// Repeats what is owed, until all is done or not even one removal is answered. The breaker is
+    /// not told: whether the storage answers has been asked before.
+    pub(super) async fn pay(self: &Arc<Self>) {
         let record = {
             let mut state = sync::lock(&self.state);
             if state.epoch.owes() { self.queue_record(&mut state, None) } else { None }
@@ -505,6 +534,7 @@ impl Part {
         if let Some(record) = record {
             record.write(None).await;
         }
+        let mut most = BATCH;
         loop {
             let keys = sync::lock(&self.state).pens.begin_owed(most);
             if keys.is_empty() {
@@ -517,8 +547,10 @@ impl Part {
                     drop(Begin::new(self.clone(), key.clone(), self.object.deadline()));
                 }
             }
-            if removed.is_err() {
-                return;
+            match removed {
+                Ok(()) => {}
+                Err(_) if keys.len() > 1 => most = keys.len() / 2, // perhaps too many at once
+                Err(_) => return,
             }
         }
     }

@@ -35,6 +35,16 @@ pub(super) enum Write {
     Remove,
 }
 
+impl Write {
+    /// The storage's method.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Write::Set(..) => "set",
+            Write::Remove => "remove",
+        }
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Pens {
     pens: BTreeMap<Arc<str>, Pen>,
@@ -43,6 +53,8 @@ pub(super) struct Pens {
     resting: VecDeque<(Arc<str>, Stamp)>,
     /// How many of `pens` are at rest.
     at_rest: usize,
+    /// How many removals are owed.
+    owed: usize,
     /// What is waiting or under way, in bytes.
     bytes: usize,
 }
@@ -57,6 +69,10 @@ struct Pen {
     /// A removal failed, and is to be repeated.
     owes: bool,
     is_resting: bool,
+    /// A write ended without an answer, and may still come: the fence is kept until a clear.
+    is_doubtful: bool,
+    /// The fence under which it stands in `resting`.
+    listed: Stamp,
 }
 
 struct Entry {
@@ -106,7 +122,7 @@ impl Pens {
         self.pens.get(key).is_none_or(|pen| begun >= pen.fence)
     }
 
-    /// Whether so many keys wait for their writes that the next must not.
+    /// Whether so many keys wait for their writes, or may be written late, that the next must not.
     pub(super) fn is_full(&self) -> bool {
         self.pens.len() - self.at_rest >= WAITING
     }
@@ -114,6 +130,11 @@ impl Pens {
     /// Whether so many bytes wait that no entry may be added.
     pub(super) fn is_laden(&self) -> bool {
         self.bytes >= BYTES
+    }
+
+    /// The fence of a key; 0: none.
+    pub(super) fn fence(&self, key: &str) -> Stamp {
+        self.pens.get(key).map_or(0, |pen| pen.fence)
     }
 
     /// Queues a write in the place of any that waits. With a fence, nothing older is believed from
@@ -160,13 +181,14 @@ impl Pens {
         let pen = self.pens.get_mut(&key).expect("seen above");
         let Some(ended) = pen.running.take() else { return (Vec::new(), pen.next.is_some()) };
         self.bytes -= ended.bytes();
-        if done {
-            pen.owes = false;
-        } else {
-            pen.owes |= ended.removes;
-            if let Write::Set(_, _, begun) = ended.write {
-                // Now there may be what was there before, and this may come later: only what is at
-                // least as new is believed.
+        let owes = !done && (pen.owes || ended.removes);
+        let owed = mem::replace(&mut pen.owes, owes);
+        self.owed = self.owed + usize::from(pen.owes) - usize::from(owed);
+        if let Write::Set(_, _, begun) = ended.write {
+            // Without an answer there may be what was there before, and this may come later. Only
+            // what is at least as new is believed; from then on, also of what is answered.
+            pen.is_doubtful |= !done;
+            if !done || pen.fence != 0 {
                 pen.fence = pen.fence.max(begun);
             }
         }
@@ -187,16 +209,28 @@ impl Pens {
             self.pens.remove(key);
             return;
         }
+        if pen.is_doubtful {
+            return;
+        }
         pen.is_resting = true;
         self.at_rest += 1;
-        self.resting.push_back((key.clone(), pen.fence));
-        while self.at_rest > FENCES || self.resting.len() > 2 * FENCES {
+        if pen.listed != pen.fence {
+            pen.listed = pen.fence;
+            self.resting.push_back((key.clone(), pen.fence));
+        }
+        let rests = |pens: &BTreeMap<Arc<str>, Pen>, key: &Arc<str>, fence: Stamp| {
+            pens.get(key).is_some_and(|pen| pen.is_resting && pen.fence == fence)
+        };
+        while self.at_rest > FENCES {
             let Some((oldest, fence)) = self.resting.pop_front() else { break };
-            let rests = |pen: &Pen| pen.is_resting && pen.fence == fence;
-            if self.pens.get(&oldest).is_some_and(rests) {
+            if rests(&self.pens, &oldest, fence) {
                 self.pens.remove(&oldest);
                 self.at_rest -= 1;
             }
+        }
+        if self.resting.len() > 2 * FENCES {
+            let pens = &self.pens;
+            self.resting.retain(|(key, fence)| rests(pens, key, *fence));
         }
     }
 
@@ -219,6 +253,9 @@ impl Pens {
 
     /// Begins to repeat removals that are owed, at most so many.
     pub(super) fn begin_owed(&mut self, most: usize) -> Vec<Arc<str>> {
+        if self.owed == 0 {
+            return Vec::new();
+        }
         let owed = self.pens.iter_mut().filter(|(_, pen)| pen.owes && pen.running.is_none());
         let begin = |(key, pen): (&Arc<str>, &mut Pen)| {
             pen.running = Some(Entry { write: Write::Remove, heard: Vec::new(), removes: true });
@@ -229,13 +266,7 @@ impl Pens {
 
     /// Removals that are owed.
     pub(super) fn owed(&self) -> usize {
-        self.pens.values().filter(|pen| pen.owes).count()
-    }
-
-    /// Whether a write is under way, or waits.
-    #[cfg(all(test, shuttle))]
-    pub(super) fn is_writing(&self) -> bool {
-        self.pens.values().any(|pen| pen.running.is_some() || pen.next.is_some())
+        self.owed
     }
 
     /// Forgets all that has not begun: an epoch has begun in which nothing older is believed. Those
@@ -247,13 +278,12 @@ impl Pens {
                 self.bytes -= next.bytes();
                 heard.extend(next.heard);
             }
-            pen.owes = false;
-            pen.fence = 0;
-            pen.is_resting = false;
+            let running = pen.running.take();
+            *pen = Pen { running, ..Pen::default() };
             pen.running.is_some()
         });
         self.resting.clear();
-        self.at_rest = 0;
+        (self.at_rest, self.owed) = (0, 0);
         heard
     }
 }

@@ -194,7 +194,14 @@ impl<K, V> FarTier<K, V> {
     /// Nothing that was loaded before is believed from now on. Under the locks of all flights.
     pub(crate) fn clear(&self) -> Change {
         let (begin, heard) = self.part.begin_epoch();
-        Change { begin, heard, failed: None, learns: None }
+        Change {
+            begin,
+            heard,
+            failed: None,
+            learns: false,
+            part: self.part.clone(),
+            limit: self.deadline,
+        }
     }
 }
 
@@ -205,22 +212,36 @@ pub(crate) struct Change {
     begin: Option<Begin>,
     heard: Heard,
     failed: Option<Error>,
-    /// An entry is put in: its epoch has to be known.
-    learns: Option<Arc<Part>>,
+    /// Whether an entry is put in: its epoch has to be known.
+    learns: bool,
+    part: Arc<Part>,
+    limit: Duration,
 }
+
+/// How many deadlines a receipt waits at most: for the epoch, for the write before, for its own.
+const PATIENCE: u32 = 4;
 
 impl Change {
     /// Tells the storage; the receipt says when it knows.
     pub(crate) fn tell(self) -> Receipt {
-        let learnt = self.learns.and_then(|part| part.learn_behind());
-        drop(self.begin);
-        let failed = self.failed.map_or_else(Receipt::ready, Receipt::failed);
-        let told = failed.and(Receipt::after(self.heard));
-        learnt.map(Receipt::after).into_iter().fold(told, Receipt::and)
+        let Change { begin, heard, failed, learns, part, limit } = self;
+        let learnt = if learns { part.learn_behind() } else { None };
+        drop(begin);
+        let clock = part.object().clock();
+        let limit = limit.max(part.object().deadline());
+        let until = after(clock.now(), limit.saturating_mul(PATIENCE));
+        let failed = failed.map_or_else(Receipt::ready, Receipt::failed);
+        let heard = std::iter::once(heard).chain(learnt);
+        heard.map(|heard| Receipt::after(heard, clock, until)).fold(failed, Receipt::and)
     }
 }
 
 impl<V, K> Visit<'_, K, V> {
+    /// Sees to it that what the body brings can be stored: for a call that does not look before.
+    pub(crate) async fn prepare(&mut self, mode: Mode) {
+        self.tier.part.prepare(&self.chain, mode, &mut self.budget).await;
+    }
+
     /// Looks for the entry.
     pub(crate) async fn find(&mut self, mode: Mode) -> Fetched<V> {
         let (tier, chain) = (self.tier, self.chain.clone());
@@ -249,7 +270,6 @@ impl<V, K> Visit<'_, K, V> {
     pub(crate) fn begin(&mut self) {
         let clock = self.tier.part.object().clock();
         (self.begun, self.begun_at) = (clock.stamp(), clock.now());
-        self.budget.settle(self.begun_at);
     }
 
     /// Puts what the body brought, or what was put in from outside, into an envelope. Runs foreign
@@ -286,8 +306,8 @@ impl<V, K> Visit<'_, K, V> {
         let sealed = sealed.filter(|_| !refused);
         let failed = refused.then(|| Error::new("too much waits to be written: not stored"));
         let (begin, heard) = part.queue_change(key, sealed, *deadline);
-        let learns = sealed.is_some().then(|| part.clone());
-        Some(Change { begin, heard, failed, learns })
+        let learns = sealed.is_some();
+        Some(Change { begin, heard, failed, learns, part: part.clone(), limit: *deadline })
     }
 }
 

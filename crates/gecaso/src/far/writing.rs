@@ -105,7 +105,7 @@ impl Future for Writing {
         let this = &mut *self;
         let Some(operation) = &mut this.operation else { return Poll::Ready(()) };
         let outcome = match Pin::new(operation).poll(cx) {
-            Poll::Ready(outcome) => outcome.map_err(Failure::Said),
+            Poll::Ready(outcome) => outcome.map_err(Failure::said),
             Poll::Pending => match Pin::new(&mut this.alarm).poll(cx) {
                 Poll::Ready(()) => Err(Failure::TimedOut(this.limit)),
                 Poll::Pending => return Poll::Pending,
@@ -113,6 +113,14 @@ impl Future for Writing {
         };
         let operation = this.operation.take();
         drop(operation); // foreign code: before the key is free
+        let (object, clock) = (this.part.object(), this.part.object().clock());
+        let late = Failure::TimedOut(this.limit);
+        let judged = match &outcome {
+            // It has blocked the thread: its answer counts, and it is as slow as if it had not.
+            Ok(()) if clock.now() >= this.alarm.at() => Some(&late),
+            outcome => outcome.as_ref().err(),
+        };
+        object.wrote(this.write.name(), judged);
         if this.part.end_write(&this.key, &this.write, outcome) {
             // The next one, which nobody waits for here.
             if let Some(next) = Writing::begin(&this.part, &this.key, None, this.limit) {

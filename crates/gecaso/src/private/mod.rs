@@ -252,43 +252,20 @@ impl<S> Words<S> {
     }
 
     /// Whose the entries in a far storage are: the function, by its name if it has been given one
-    /// and else by its path, and the types that it is instantiated with.
+    /// and else by its path, and the whole name of the instantiation where there may be several.
     pub(crate) fn identity(&self, instance: &str) -> String {
-        let base = match (self.is_named, self.path) {
-            (true, _) => self.name,
-            (false, Some(path)) => path(),
-            (false, None) => return instance.trim_end_matches("::{{closure}}").to_owned(),
-        };
-        base.to_owned() + &parameters(instance)
-    }
-}
-
-/// The type arguments in a type's name: what stands in angle brackets behind a name. Those that a
-/// path begins with, as in `<S as Trait>::f`, stand around a type, and are looked into.
-fn parameters(name: &str) -> String {
-    let mut found = String::new();
-    let mut depth = 0_u32;
-    let mut before = None;
-    for (at, symbol) in name.char_indices() {
-        match symbol {
-            '<' if depth > 0 => depth += 1,
-            '<' if before.is_some_and(|c: char| c.is_alphanumeric() || "_:".contains(c)) => {
-                depth = 1;
-            }
-            '>' if depth > 0 && before != Some('-') => {
-                depth -= 1;
-                if depth == 0 {
-                    found.push('>');
-                }
-            }
-            _ => {}
+        let instance = instance.trim_end_matches("::{{closure}}");
+        match (self.is_named, self.path) {
+            (true, Some(_)) if instance == "()" => self.name.to_owned(),
+            (true, Some(_)) => format!("{}{{{instance}}}", self.name),
+            (false, Some(path)) if instance == "()" => path().to_owned(),
+            (false, Some(path)) => format!("{}{{{instance}}}", path()),
+            // Of a method; also where only `Self` tells instantiations apart.
+            (true, None) if !instance.contains('<') => self.name.to_owned(),
+            (true, None) => format!("{}{{{instance}}}", self.name),
+            (false, None) => instance.to_owned(),
         }
-        if depth > 0 {
-            found.push_str(&name[at..at + symbol.len_utf8()]);
-        }
-        before = Some(symbol);
     }
-    found
 }
 
 #[cfg(test)]
@@ -297,17 +274,35 @@ mod tests {
     use crate::{Cache, LruStorage};
 
     #[test]
-    fn type_arguments_are_found_wherever_they_stand() {
-        let found = [
-            ("()", ""),
-            ("a::S::f::{{closure}}", ""),
-            ("<a::S as a::Tr>::f::{{closure}}", ""),
-            ("a::S<u8>::f::{{closure}}", "<u8>"),
-            ("<a::S<u8> as a::Tr<b::W<c::X>>>::f<u32>::{{closure}}", "<u8><b::W<c::X>><u32>"),
-            ("a::_::__GecasoInstance<fn(u8) -> u16, 3>", "<fn(u8) -> u16, 3>"),
+    fn an_identity_has_all_that_tells_instantiations_apart() {
+        let words = |is_named: bool, path: Option<fn() -> &'static str>| Words {
+            storage: || LruStorage::new(2),
+            name: "given",
+            version: 0,
+            ttl: None,
+            max_wait: None,
+            whole: false,
+            is_named,
+            path,
+            far: FarWords::default,
+        };
+        let path: Option<fn() -> &'static str> = Some(|| "a::f");
+        let rows = [
+            (true, path, "()", "given"),
+            (false, path, "()", "a::f"),
+            (
+                false,
+                path,
+                "a::_::__GecasoInstance<'>', u8>",
+                "a::f{a::_::__GecasoInstance<'>', u8>}",
+            ),
+            (true, path, "a::_::__GecasoInstance<u8>", "given{a::_::__GecasoInstance<u8>}"),
+            (false, None, "a::S<u8>::f::{{closure}}", "a::S<u8>::f"),
+            (true, None, "a::S::f::{{closure}}", "given"),
+            (true, None, "<a::S as a::Tr>::f::{{closure}}", "given{<a::S as a::Tr>::f}"),
         ];
-        for (name, parameters) in found {
-            assert_eq!(super::parameters(name), parameters, "{name}");
+        for (is_named, path, instance, identity) in rows {
+            assert_eq!(words(is_named, path).identity(instance), identity, "{instance}");
         }
     }
 

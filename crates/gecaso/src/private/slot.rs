@@ -188,10 +188,10 @@ impl Slots {
         if let Some(cache) = self.list.find(id) {
             return cache;
         }
-        let identity = (!words.is_named).then(|| words.identity(instance));
+        let (identity, is_named) = (words.identity(instance), words.is_named);
         let cache = words.open(instance);
-        if let (Some(identity), true) = (identity, cache.has_far()) {
-            claim(identity, address);
+        if cache.has_far() {
+            claim(identity, is_named, (address, id.get()));
         }
         self.list.push(id, cache, opened)
     }
@@ -207,21 +207,29 @@ impl Slots {
     }
 }
 
-/// Notes whose a path is. Entries far away are found by it, so two functions must not share one;
-/// functions inside of two blocks of one function do.
+/// Notes whose an identity is. Entries far away are found by it, so two functions, or two
+/// instantiations of one, must not share one. (Two functions that were given one name mean to.)
 ///
 /// # Panics
 ///
-/// If it is another function's.
-fn claim(path: String, address: usize) {
-    static PATHS: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
-    let mut paths = PATHS.lock().unwrap_or_else(PoisonError::into_inner);
-    let owner = *paths.entry(path.clone()).or_insert(address);
-    drop(paths);
+/// If it is another one's, or could be in another process: closures have no names of their own.
+fn claim(identity: String, is_named: bool, owner: (usize, TypeId)) {
+    let arguments = identity.find('<').map_or("", |at| &identity[at..]);
     assert!(
-        owner == address,
-        "two functions have the path `{path}`, by which their entries would be found in a storage \
-         outside of the process: give one of them a name, with the word `name = \"..\"`"
+        !arguments.contains("{{closure}}"),
+        "`{identity}` is instantiated with a closure, which has no name by which its entries could \
+         be found in a storage outside of the process: use a `fn`, or a type that has a name"
+    );
+    static OWNERS: Mutex<BTreeMap<String, (usize, TypeId)>> = Mutex::new(BTreeMap::new());
+    let key = if is_named { format!("{identity}@{}", owner.0) } else { identity.clone() };
+    let mut owners = OWNERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = *owners.entry(key).or_insert(owner);
+    drop(owners);
+    assert!(
+        known == owner,
+        "two functions, or two types that one is instantiated with, go by `{identity}`, by which \
+         their entries would be found in a storage outside of the process: give one of the \
+         functions a name, with the word `name = \"..\"`, or one of the types another one"
     );
 }
 

@@ -78,7 +78,7 @@ fn functions_of_one_name_in_two_functions_are_two() {
 }
 
 #[test]
-#[should_panic(expected = "give one of them a name")]
+#[should_panic(expected = "functions a name, with the word")]
 fn functions_of_one_path_must_be_told_apart() {
     let call = [
         {

@@ -21,7 +21,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("reentry", &["sync"]),
     // Said once; flights and receipts are made of it.
     ("signal", &["sync"]),
-    ("receipt", &["blocking", "error", "signal"]),
+    ("receipt", &["blocking", "error", "signal", "time"]),
     // Drives futures, whatever they are.
     ("runner", &["blocking", "signal", "sync"]),
     // What is told with every set: the envelope holds it, too.
@@ -39,7 +39,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("stats", &["far", "sync"]),
     // A flight does not know what it stores, or where.
-    ("flight", &["key", "outcome", "reentry", "signal", "snapshot", "sync", "time"]),
+    ("flight", &["error", "key", "outcome", "reentry", "signal", "snapshot", "sync", "time"]),
     ("storage", &["codec", "far", "key", "memory", "outcome"]),
     ("cache", &["far", "flight", "key", "memory", "outcome", "receipt", "stats", "storage"]),
     ("builder", &["cache", "params", "key", "memory", "outcome", "storage"]),
