@@ -207,3 +207,102 @@ fn arguments_too_large_to_be_a_key_run_the_body() {
     assert_eq!(cache.get_with(long.as_str(), || 2), 2);
     assert_eq!(cache.stats().far.unencodable, 2);
 }
+
+#[test]
+fn who_waits_for_a_call_that_fails_closed_fails_with_it() {
+    let clock = ManualClock::new();
+    let storage = Scripted::new();
+    let cache = cache(Far::new(storage.clone()).with_clock(&clock));
+    cache.get(&1);
+    storage.stalls_gets();
+    let closed = cache.fail_closed();
+    let call = || async { closed.try_get_with_async(&1, async { unreachable!() }).await };
+    let mut calls: Vec<Driven<'_, Result<String, Error>>> =
+        (0..3).map(|_| Driven::new(call())).collect();
+    let mut open = Driven::new(cache.get_with_async(&1, async { "body".to_owned() }));
+    calls.iter_mut().for_each(Driven::pends);
+    open.pends();
+    clock.advance(Far::DEFAULT_DEADLINE);
+    assert!(calls.iter_mut().all(|call| call.ready().is_err()), "none waits any longer");
+    assert_eq!(open.ready(), "body", "who did not ask for it runs its body");
+}
+
+/// An error that cannot even be shown.
+#[derive(Debug)]
+struct Unshown;
+
+impl std::fmt::Display for Unshown {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::panic::resume_unwind(Box::new("as the test says"))
+    }
+}
+
+impl std::error::Error for Unshown {}
+
+struct Unspeakable;
+
+impl gecaso::Storage for Unspeakable {
+    async fn get(&self, _: &str) -> gecaso::Result<Option<Vec<u8>>> {
+        Err(Unshown.into())
+    }
+    async fn set(&self, _: &str, _: &[u8], _: &gecaso::Params) -> gecaso::Result<()> {
+        Err(Unshown.into())
+    }
+    async fn remove(&self, _: &[&str]) -> gecaso::Result<()> {
+        Err(Unshown.into())
+    }
+}
+
+#[test]
+fn an_error_that_panics_when_it_is_shown_is_an_error() {
+    let cache = cache(Unspeakable);
+    assert_eq!(cache.get_with(&1, || "body".into()), "body");
+    assert!(cache.invalidate(&1).wait().is_err());
+    assert!(cache.insert(1, "one".into()).wait().is_err());
+}
+
+#[test]
+fn a_listener_may_call_the_function() {
+    static CACHE: std::sync::OnceLock<Cache<u64, String>> = std::sync::OnceLock::new();
+    let storage = Scripted::new();
+    storage.fails(true);
+    let calls = Arc::new(Mutex::new(0));
+    let count = calls.clone();
+    let far = Far::new(storage).on_trouble(move |_| {
+        let is_first = std::mem::replace(&mut *count.lock().unwrap(), 1) == 0;
+        if is_first && let Some(cache) = CACHE.get() {
+            assert_eq!(cache.get_with(&1, || "inner".into()), "inner");
+        }
+    });
+    let never = Duration::from_secs(1_000_000);
+    let cache = Cache::builder().storage(far).name("names").max_wait(never).build();
+    let cache = CACHE.get_or_init(|| cache);
+    let outer = crate::event::within_limit(|| cache.get_with(&1, || "outer".into()));
+    assert_eq!((outer.as_str(), *calls.lock().unwrap()), ("outer", 1));
+}
+
+/// Blocks the thread that polls it: here by moving the clock.
+struct Blocking(ManualClock);
+
+impl gecaso::Storage for Blocking {
+    async fn get(&self, _: &str) -> gecaso::Result<Option<Vec<u8>>> {
+        self.0.advance(2 * Far::DEFAULT_DEADLINE);
+        Ok(None)
+    }
+    async fn set(&self, _: &str, _: &[u8], _: &gecaso::Params) -> gecaso::Result<()> {
+        self.0.advance(2 * Far::DEFAULT_DEADLINE);
+        Ok(())
+    }
+    async fn remove(&self, _: &[&str]) -> gecaso::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_storage_that_blocks_is_left_alone_in_the_end() {
+    let clock = ManualClock::new();
+    let far = Far::new(Blocking(clock.clone())).with_clock(&clock);
+    let cache = cache(far.clone());
+    (0..5).for_each(|key| drop(cache.get_with(&key, || "body".into())));
+    assert!(far.is_given_up());
+}

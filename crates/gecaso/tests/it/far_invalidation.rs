@@ -212,3 +212,120 @@ fn bytes_of_another_key_are_no_answer() {
     assert_eq!(cache.get(&2), None);
     assert_eq!(cache.stats().far.foreign, 1);
 }
+
+#[test]
+fn a_write_without_an_answer_that_comes_after_a_newer_one_is_not_believed() {
+    let clock = ManualClock::new();
+    let storage = Scripted::new();
+    let cache = cache(Far::new(storage.clone()).with_clock(&clock));
+    cache.get(&1);
+    storage.stalls_writes();
+    let mut call = Driven::new(cache.get_with_async(&1, async { "older".to_owned() }));
+    call.pends();
+    let older = storage.sent.lock().unwrap().last().unwrap().clone();
+    until(|| {
+        clock.advance(Far::DEFAULT_DEADLINE);
+        cache.stats().far.timeouts > 0
+    });
+    call.cancel();
+    storage.goes_on();
+    assert_eq!(cache.refresh(&1, || "newer".into()), "newer");
+    storage.inner.put(&storage.entries()[0], &older);
+    assert_eq!(cache.get(&1), None);
+}
+
+#[test]
+fn a_removal_is_owed_although_no_cache_is_left() {
+    let storage = Scripted::new();
+    let far = Far::new(storage.clone());
+    let first = cache(far.clone());
+    first.insert(1, "old".into()).wait().unwrap();
+    storage.fails(true);
+    assert!(first.invalidate(&1).wait().is_err());
+    drop(first);
+    storage.fails(false);
+    assert_eq!(cache(far).get(&1), None);
+}
+
+#[test]
+fn removals_are_repeated_although_many_at_once_are_too_many() {
+    let clock = ManualClock::new();
+    let storage = Scripted::new();
+    let far = Far::new(storage.clone()).with_clock(&clock);
+    let cache = cache(far.clone());
+    (0..50).for_each(|key| drop(cache.insert(key, "old".into()).wait()));
+    storage.fails(true);
+    (0..50).for_each(|key| drop(cache.invalidate(&key)));
+    assert!(far.stats().owed > 40);
+    storage.removes_at_most(3);
+    storage.fails(false);
+    until(|| {
+        clock.advance(Duration::from_millis(200));
+        far.stats().owed == 0 && !far.is_given_up()
+    });
+    assert!(storage.entries().is_empty());
+}
+
+#[test]
+fn a_refresh_that_is_the_first_call_of_a_process_is_stored() {
+    let storage = Scripted::new();
+    cache(storage.clone()).get_with(&1, || "old".into());
+    let here = cache(storage.clone());
+    assert_eq!(here.refresh(&1, || "new".into()), "new");
+    assert_eq!(here.get(&1).as_deref(), Some("new"));
+    let there = cache(storage);
+    let refresh = there.refresh_async(&1, async { "newer".to_owned() });
+    assert_eq!(pollster::block_on(refresh), "newer");
+    assert_eq!(here.get(&1).as_deref(), Some("newer"));
+}
+
+#[test]
+fn a_clear_elsewhere_counts_for_the_first_call_after_a_pause() {
+    let clock = ManualClock::new();
+    let storage = Scripted::new();
+    let far = || Far::new(storage.clone()).with_clock(&clock);
+    let (here, there) = (cache(far()), cache(far()));
+    here.get_with(&1, || "old".into());
+    assert!(there.get(&1).is_some());
+    here.clear().wait().unwrap();
+    clock.advance(Duration::from_secs(3_600));
+    assert_eq!(there.get_with(&1, || "new".into()), "new");
+}
+
+/// A value whose `Serialize` does something on the way, once.
+#[derive(Clone, PartialEq, Debug)]
+struct Slow(String);
+
+thread_local! {
+    static MEANWHILE: std::cell::RefCell<Option<Box<dyn FnOnce()>>> =
+        const { std::cell::RefCell::new(None) };
+}
+
+impl serde::Serialize for Slow {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        if let Some(meanwhile) = MEANWHILE.take() {
+            meanwhile();
+        }
+        to.serialize_str(&self.0)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Slow {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from).map(Slow)
+    }
+}
+
+#[test]
+fn of_two_insertions_side_by_side_one_stays() {
+    let storage = Scripted::new();
+    let open = || Cache::<u64, Slow>::builder().storage(storage.clone()).name("slow").build();
+    let cache = std::sync::Arc::new(open());
+    let other = cache.clone();
+    MEANWHILE.set(Some(Box::new(move || {
+        other.insert(1, Slow("fast".into())).wait().unwrap();
+    })));
+    cache.insert(1, Slow("slow".into())).wait().unwrap();
+    assert_eq!(cache.get(&1), Some(Slow("slow".into())), "it took effect last");
+    assert_eq!(open().get(&1), Some(Slow("slow".into())));
+}

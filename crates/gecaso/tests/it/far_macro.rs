@@ -294,3 +294,118 @@ fn fail_closed_returns_what_the_error_becomes() {
     assert_eq!(f(1), Ok(1));
     assert_eq!(pollster::block_on(g(1)).unwrap(), 1);
 }
+
+#[cached(&STORAGE, skip(f))]
+fn compute<F: Fn(u64) -> u64>(f: F, n: u64) -> u64 {
+    f(n)
+}
+
+#[test]
+#[should_panic(expected = "instantiated with a closure")]
+fn an_instantiation_with_a_closure_has_no_name() {
+    compute(|n| n * 2, 5);
+}
+
+#[test]
+fn functions_have_names_where_closures_have_none() {
+    fn double(n: u64) -> u64 {
+        n * 2
+    }
+    fn square(n: u64) -> u64 {
+        n * n
+    }
+    #[cached(&STORAGE, name = "computed", skip(f))]
+    fn compute<F: Fn(u64) -> u64>(f: F, n: u64) -> u64 {
+        f(n)
+    }
+    for _ in 0..2 {
+        assert_eq!((compute(double, 5), compute(square, 5)), (10, 25));
+    }
+}
+
+trait Who {
+    const WHO: &'static str;
+}
+
+struct Ann;
+struct Bob;
+
+impl Who for Ann {
+    const WHO: &'static str = "Ann";
+}
+
+impl Who for Bob {
+    const WHO: &'static str = "Bob";
+}
+
+#[cached(&STORAGE, name = "greeting")]
+fn greeting<T: Who>(n: u64) -> String {
+    format!("{} {n}", T::WHO)
+}
+
+#[test]
+#[should_panic(expected = "or one of the types another one")]
+fn types_of_one_name_must_be_told_apart() {
+    {
+        struct Local;
+        impl Who for Local {
+            const WHO: &'static str = "one";
+        }
+        assert_eq!(greeting::<Local>(1), "one 1");
+    }
+    {
+        struct Local;
+        impl Who for Local {
+            const WHO: &'static str = "two";
+        }
+        greeting::<Local>(1);
+    }
+}
+
+#[test]
+fn characters_as_parameters_are_told_apart() {
+    #[cached(&STORAGE)]
+    fn pair<const A: char, const B: char>(n: u64) -> String {
+        format!("{A}{B}{n}")
+    }
+    for _ in 0..2 {
+        assert_eq!((pair::<'>', 'a'>(1), pair::<'>', 'b'>(1)), (">a1".into(), ">b1".into()));
+    }
+}
+
+trait Helps {
+    fn help(&self, n: u64) -> String;
+    fn of(n: u64) -> String;
+}
+
+impl<T: Who> Helps for T {
+    #[cached(&STORAGE, name = "help", skip(self))]
+    fn help(&self, n: u64) -> String {
+        format!("{} {n}", T::WHO)
+    }
+
+    #[cached(&STORAGE, name = "of", in_impl)]
+    fn of(n: u64) -> String {
+        format!("{} {n}", T::WHO)
+    }
+}
+
+trait ByDefault: Who {
+    #[cached(&STORAGE, name = "by default", in_impl)]
+    fn by_default(n: u64) -> String {
+        format!("{} {n}", Self::WHO)
+    }
+}
+
+impl ByDefault for Ann {}
+impl ByDefault for Bob {}
+
+#[test]
+fn a_name_does_not_merge_the_types_of_an_impl() {
+    let both = |what: [String; 2]| assert_eq!(what, ["Ann 1", "Bob 1"]);
+    for _ in 0..2 {
+        both([Ann.help(1), Bob.help(1)]);
+        both([<Ann as Helps>::of(1), <Bob as Helps>::of(1)]);
+        both([Ann::by_default(1), Bob::by_default(1)]);
+    }
+}

@@ -4,7 +4,7 @@
 use crate::elsewhere::Elsewhere;
 use crate::event::Count;
 use gecaso::{Params, Result, Storage};
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 #[derive(Clone, Default)]
@@ -16,6 +16,8 @@ pub(crate) struct Scripted {
     does: Arc<Does>,
     /// What the sets were told.
     pub(crate) told: Arc<Mutex<Vec<(String, Params)>>>,
+    /// What was to be set, whether it was or not.
+    pub(crate) sent: Arc<Mutex<Vec<Vec<u8>>>>,
 }
 
 #[derive(Default)]
@@ -24,6 +26,8 @@ struct Does {
     panics: AtomicBool,
     stalls_gets: AtomicBool,
     stalls_writes: AtomicBool,
+    /// Takes so many removals at once; 0: any number.
+    most: AtomicUsize,
     go_on: Count,
 }
 
@@ -35,6 +39,11 @@ impl Scripted {
     /// From now on everything fails, or nothing.
     pub(crate) fn fails(&self, fails: bool) {
         self.does.fails.store(fails, SeqCst);
+    }
+
+    /// From now on so many keys may be removed at once, and more are too many.
+    pub(crate) fn removes_at_most(&self, most: usize) {
+        self.does.most.store(most, SeqCst);
     }
 
     pub(crate) fn panics(&self, panics: bool) {
@@ -93,12 +102,17 @@ impl Storage for Scripted {
             self.sets.up();
         }
         self.told.lock().unwrap().push((key.to_owned(), params.clone()));
+        self.sent.lock().unwrap().push(value.to_vec());
         self.act(self.does.stalls_writes.load(SeqCst)).await?;
         self.inner.set(key, value, params).await
     }
 
     async fn remove(&self, keys: &[&str]) -> Result<()> {
         self.removes.up();
+        let most = self.does.most.load(SeqCst);
+        if most > 0 && keys.len() > most {
+            return Err("too many".into());
+        }
         self.act(self.does.stalls_writes.load(SeqCst)).await?;
         self.inner.remove(keys).await
     }
