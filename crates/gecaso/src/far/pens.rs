@@ -269,6 +269,12 @@ impl Pens {
         self.owed
     }
 
+    /// Whether a write is under way, or waits.
+    #[cfg(all(test, shuttle))]
+    pub(super) fn is_writing(&self) -> bool {
+        self.pens.values().any(|pen| pen.running.is_some() || pen.next.is_some())
+    }
+
     /// Forgets all that has not begun: an epoch has begun in which nothing older is believed. Those
     /// who wait are to be told, outside of the lock.
     pub(super) fn clear(&mut self) -> Vec<Heard> {
