@@ -8,6 +8,7 @@ mod bound;
 mod policy;
 mod shard;
 mod table;
+mod tuner;
 
 pub(crate) use shard::{Entry, Stored};
 pub(crate) use table::{Displaced, Incoming, Table};
@@ -62,7 +63,7 @@ impl MemoryStorage {
     }
 
     fn with(capacity: Option<usize>, clock: Clock) -> Self {
-        MemoryStorage { bound: Arc::new(Bound::new(capacity, Order::Sieve, clock)) }
+        MemoryStorage { bound: Arc::new(Bound::new(capacity, Order::Adaptive, clock)) }
     }
 
     /// Entries held now, of all functions together.

@@ -48,6 +48,7 @@ const LOCKS: &[(&str, &str)] = &[
     ("reentry.rs", "numbers of flights, drawn in blocks: only that they differ matters"),
     ("stats.rs", "counters that nothing is decided by"),
     ("memory/bound.rs", "stamps and a hint: whoever reads an old one evicts a little out of order"),
+    ("memory/tuner.rs", "notes of hits and the rule: lost or late, they cost a little hit ratio"),
     ("memory/shard.rs", "hit marks: a hint for the policy, under the shard's lock"),
     ("private/erased.rs", "the list of a function's caches lives in a static"),
     ("private/slot.rs", "opening a cache happens once in a process"),
