@@ -17,9 +17,10 @@ const NOTES: usize = 64;
 const FROM_BIT: u32 = 44;
 
 pub(super) struct Tuner {
-    /// These bits of a hash are zero if it is in the sample. All: nothing is sampled yet.
-    /// Written once.
+    /// These bits of a hash are zero if it is in the sample. All: nothing is sampled now.
     sampled: AtomicU64,
+    /// Misses until sampling begins again.
+    rest: AtomicUsize,
     /// The number of the rule to follow.
     rule: AtomicU8,
     /// Notes taken, or that found no room.
@@ -33,6 +34,7 @@ impl Tuner {
     pub(super) fn new() -> Self {
         Tuner {
             sampled: AtomicU64::new(u64::MAX),
+            rest: AtomicUsize::new(0),
             rule: AtomicU8::new(Rule::FIRST.number()),
             noted: AtomicUsize::new(0),
             notes: [const { AtomicU64::new(0) }; NOTES],
@@ -73,9 +75,15 @@ impl Tuner {
     pub(super) fn miss(&self, hash: u64, capacity: usize, fills: impl Fn() -> bool) {
         if self.is_sampled(hash) {
             self.simulate(hash, capacity);
-        } else if self.sampled.load(Relaxed) == u64::MAX && fills() {
-            let mask = (1_u64 << sampled_bits(capacity)) - 1;
-            self.sampled.store(mask << FROM_BIT, Relaxed);
+        } else if self.sampled.load(Relaxed) == u64::MAX {
+            match self.rest.load(Relaxed) {
+                0 if fills() => {
+                    let mask = (1_u64 << sampled_bits(capacity)) - 1;
+                    self.sampled.store(mask << FROM_BIT, Relaxed);
+                }
+                // Two threads may count as one: a longer rest.
+                rest => self.rest.store(rest.saturating_sub(1), Relaxed),
+            }
         }
     }
 
@@ -94,6 +102,10 @@ impl Tuner {
         }
         if noted > 0 {
             self.noted.store(0, Relaxed);
+        }
+        if let Some(misses) = shadows.rest() {
+            self.rest.store(misses, Relaxed);
+            self.sampled.store(u64::MAX, Relaxed);
         }
     }
 }
@@ -130,10 +142,27 @@ mod tests {
     }
 
     #[test]
+    fn while_the_shadows_rest_hits_leave_no_notes() {
+        let tuner = Tuner::new();
+        let is_resting = |tuner: &Tuner| tuner.rest.load(Relaxed) > 0;
+        (0..1_000_000).find(|n| {
+            tuner.miss(n % 20 + 1, 10, || true);
+            is_resting(&tuner)
+        });
+        assert!(is_resting(&tuner));
+        assert_eq!(tally::of(|| tuner.hit(1)), (0, 0, 0));
+        while is_resting(&tuner) {
+            tuner.miss(1, 10, || true);
+        }
+        tuner.miss(1, 10, || true);
+        assert_eq!(tally::of(|| tuner.hit(1)), (0, 0, 1));
+    }
+
+    #[test]
     fn of_a_large_storage_few_keys_are_sampled() {
         let tuner = Tuner::new();
         tuner.miss(1, 100_000, || true);
-        let sampled = (0..1024).filter(|n| tuner.is_sampled(n << FROM_BIT)).count();
+        let sampled = (0..1 << 11).filter(|n| tuner.is_sampled(n << FROM_BIT)).count();
         assert_eq!(sampled, 1);
     }
 

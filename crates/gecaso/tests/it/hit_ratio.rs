@@ -53,7 +53,7 @@ fn a_loop_over_more_than_fits_keeps_a_part_of_it() {
 #[test]
 fn keys_asked_for_twice_shortly_after_one_another_hit_the_second_time() {
     for capacity in [50, 500, 5_000] {
-        let later = capacity as u64 / 2 | 1;
+        let later = (capacity as u64 / 2) | 1;
         let keys = || {
             (0..capacity as u64 * 40).map(move |n| n - if n % 2 == 0 { 0 } else { n.min(later) })
         };

@@ -4,22 +4,41 @@
 
 use super::SlotId;
 
-/// No slot.
-const NIL: SlotId = SlotId::MAX;
+/// No slot. The bits above are used for the number of a list.
+const NIL: SlotId = SlotId::MAX >> LIST_BITS;
+const LIST_BITS: u32 = 2;
 
 #[derive(Clone, Copy)]
 struct Links {
     /// Towards the front.
     newer: SlotId,
-    /// Towards the back.
+    /// Towards the back; in the highest bits, which list the slot is in. A line of memory of its
+    /// own for that would make every move slower.
     older: SlotId,
+}
+
+impl Links {
+    const NONE: Links = Links { newer: NIL, older: NIL };
+
+    #[inline]
+    fn new(list: usize, newer: SlotId, older: SlotId) -> Self {
+        Links { newer, older: older | (list as SlotId) << (SlotId::BITS - LIST_BITS) }
+    }
+
+    #[inline]
+    fn older(self) -> SlotId {
+        self.older & NIL
+    }
+
+    #[inline]
+    fn list(self) -> usize {
+        (self.older >> (SlotId::BITS - LIST_BITS)) as usize
+    }
 }
 
 /// Slots in `N` orders; the front is the newest.
 pub(super) struct Lists<const N: usize> {
     links: Vec<Links>,
-    /// Which list a slot is in, or was in last. Unused for a single one.
-    at: Vec<u8>,
     ends: [Ends; N],
 }
 
@@ -33,25 +52,21 @@ struct Ends {
 impl<const N: usize> Default for Lists<N> {
     fn default() -> Self {
         let empty = Ends { front: NIL, back: NIL, len: 0 };
-        Lists { links: Vec::new(), at: Vec::new(), ends: [empty; N] }
+        Lists { links: Vec::new(), ends: [empty; N] }
     }
 }
 
 impl<const N: usize> Lists<N> {
     #[inline]
     pub(super) fn push_front(&mut self, list: usize, slot: SlotId) {
+        const { assert!(N <= 1 << LIST_BITS) }
         let at = slot as usize;
         if at >= self.links.len() {
-            self.links.resize(at + 1, Links { newer: NIL, older: NIL });
-            if N > 1 {
-                self.at.resize(at + 1, 0);
-            }
-        }
-        if N > 1 {
-            self.at[at] = list as u8;
+            assert!(slot < NIL, "a shard has under 2^30 slots");
+            self.links.resize(at + 1, Links::NONE);
         }
         let ends = &mut self.ends[list];
-        self.links[at] = Links { newer: NIL, older: ends.front };
+        self.links[at] = Links::new(list, NIL, ends.front);
         match ends.front {
             NIL => ends.back = slot,
             front => self.links[front as usize].newer = slot,
@@ -63,12 +78,15 @@ impl<const N: usize> Lists<N> {
     /// Takes out a slot that is in one of the lists.
     #[inline]
     pub(super) fn unlink(&mut self, slot: SlotId) {
-        let list = if N > 1 { self.at[slot as usize].into() } else { 0 };
+        let links = self.links[slot as usize];
+        let (list, newer, older) = (links.list(), links.newer, links.older());
         let ends = &mut self.ends[list];
-        let Links { newer, older } = self.links[slot as usize];
         match newer {
             NIL => ends.front = older,
-            newer => self.links[newer as usize].older = older,
+            newer => {
+                let newer = &mut self.links[newer as usize];
+                *newer = Links::new(list, newer.newer, older);
+            }
         }
         match older {
             NIL => ends.back = newer,
@@ -116,7 +134,7 @@ pub(super) mod tests {
             let mut next = self.front(list);
             while let Some(slot) = next {
                 slots.push(slot);
-                next = Some(self.links[slot as usize].older).filter(|&slot| slot != NIL);
+                next = Some(self.links[slot as usize].older()).filter(|&slot| slot != NIL);
             }
             let mut back = self.back(list);
             for &slot in slots.iter().rev() {
