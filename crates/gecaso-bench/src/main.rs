@@ -3,6 +3,7 @@
 //! Prints one table per group: a peer, its nanoseconds, and how many times the first row's figure
 //! that is. See `docs/benchmarks.md` for how it measures.
 
+mod far;
 mod harness;
 mod peers;
 mod rows;
@@ -44,8 +45,10 @@ fn choices() -> Result<Choices, String> {
             _ => return Err(format!("what is {word}?")),
         }
     }
-    if !rows::names().iter().any(|name| name.contains(&choices.only)) {
-        return Err(format!("no group is called so; there are: {}", rows::names().join(" ")));
+    let mut names = rows::names();
+    names.push(far::GROUP);
+    if !names.iter().any(|name| name.contains(&choices.only)) {
+        return Err(format!("no group is called so; there are: {}", names.join(" ")));
     }
     Ok(choices)
 }
@@ -59,12 +62,18 @@ fn main() -> ExitCode {
         }
     };
     let mut failed = false;
-    rows::run(&peers::all(), &only, effort, |table| {
+    let mut show = |table: &table::Table| {
         println!("{}", table.text());
         if let Some(file) = &mut csv {
             failed |= file.write_all(table.lines().as_bytes()).is_err();
         }
-    });
+    };
+    if rows::names().iter().any(|name| name.contains(&only)) {
+        rows::run(&peers::all(), &only, effort, &mut show);
+    }
+    if far::GROUP.contains(&only) {
+        show(&far::table(effort));
+    }
     if failed {
         eprintln!("the figures could not be written");
         return ExitCode::FAILURE;

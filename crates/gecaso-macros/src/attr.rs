@@ -9,7 +9,7 @@ use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
-use syn::{Expr, ExprLit, Ident, Lit, LitStr, Path, Token, parenthesized};
+use syn::{Expr, ExprLit, Ident, Lit, LitBool, LitStr, Path, Token, parenthesized};
 
 /// What the handle of a free function is called.
 pub(crate) enum HandleName {
@@ -31,6 +31,10 @@ pub(crate) struct Words {
     pub(crate) cache_err: Option<Span>,
     pub(crate) cache_none: Option<Span>,
     pub(crate) handle: Option<HandleName>,
+    pub(crate) params: Vec<(Ident, Expr)>,
+    pub(crate) hash_key: Option<LitBool>,
+    pub(crate) deadline: Option<Length>,
+    pub(crate) fail_closed: Option<Span>,
     pub(crate) in_impl: bool,
     pub(crate) krate: Option<Path>,
     /// What was wrong, word by word.
@@ -124,8 +128,8 @@ impl Words {
             return Err(syn::Error::new(word.span(), words::unknown(&name)));
         };
         let shape_fits = match name.as_str() {
-            "skip" => matches!(shape, Shape::Called),
-            "cache_err" | "cache_none" | "in_impl" => matches!(shape, Shape::Alone),
+            "skip" | "params" => matches!(shape, Shape::Called),
+            "cache_err" | "cache_none" | "in_impl" | "fail_closed" => matches!(shape, Shape::Alone),
             _ => matches!(shape, Shape::Assigned),
         };
         if !shape_fits {
@@ -160,6 +164,42 @@ impl Words {
         match name {
             "ttl" => self.ttl = Some(Length::new(name, input.parse()?)?),
             "max_wait" => self.max_wait = Some(Length::new(name, input.parse()?)?),
+            "deadline" => self.deadline = Some(Length::new(name, input.parse()?)?),
+            "fail_closed" => self.fail_closed = Some(word.span()),
+            "hash_key" => match input.parse::<Expr>()? {
+                Expr::Lit(ExprLit { lit: Lit::Bool(lit), .. }) => self.hash_key = Some(lit),
+                other => return wrong(other.span(), "`true` or `false`"),
+            },
+            "params" => {
+                let given;
+                parenthesized!(given in input);
+                let span = given.span();
+                let pair = |input: ParseStream<'_>| {
+                    let name = input.call(Ident::parse_any)?;
+                    input.parse::<Token![=]>()?;
+                    Ok((name, input.parse::<Expr>()?))
+                };
+                let Ok(given) = Punctuated::<_, Token![,]>::parse_terminated_with(&given, pair)
+                else {
+                    return wrong(span, "names with their values");
+                };
+                if given.is_empty() {
+                    return wrong(word.span(), "at least one name with its value");
+                }
+                for (name, value) in given {
+                    if name == "ttl" {
+                        return Err(syn::Error::new(
+                            name.span(),
+                            "`ttl` is a word of its own\n\nwrite `ttl = 100` beside `params`",
+                        ));
+                    }
+                    if self.params.iter().any(|(other, _)| *other == name) {
+                        let message = format!("the parameter `{name}` is given twice");
+                        return Err(syn::Error::new(name.span(), message));
+                    }
+                    self.params.push((name, value));
+                }
+            }
             "key" => self.key = Some((word.span(), input.parse()?)),
             "cache_if" => self.cache_if = Some(input.parse()?),
             "cache_err" => self.cache_err = Some(word.span()),

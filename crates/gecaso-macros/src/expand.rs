@@ -11,6 +11,7 @@ use crate::valid::{Argument, Flow, Plan, parameters};
 use crate::{parts, types};
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
+use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Attribute, FnArg, ReturnType, Signature, parse_quote};
 
@@ -101,7 +102,9 @@ impl Expansion<'_> {
     }
 
     /// The `Words` of the run time.
-    fn run_time_words(&self) -> TokenStream {
+    ///
+    /// `path` is an expression for a free function's own path.
+    fn run_time_words(&self, path: Option<&TokenStream>) -> TokenStream {
         let Self { words, private, .. } = self;
         let storage = match &words.storage {
             Some(storage) => storage.to_token_stream(),
@@ -123,7 +126,12 @@ impl Expansion<'_> {
             None => quote!(::core::option::Option::None),
         };
         let (ttl, max_wait) = (length(&words.ttl), length(&words.max_wait));
-        let whole = words.whole();
+        let (whole, is_named) = (words.whole(), words.name.is_some());
+        let path = match path {
+            Some(path) => quote!(::core::option::Option::Some(|| #path)),
+            None => quote!(::core::option::Option::None),
+        };
+        let far = self.far_words();
         quote! {
             #private::Words {
                 storage: || #storage,
@@ -132,7 +140,43 @@ impl Expansion<'_> {
                 ttl: #ttl,
                 max_wait: #max_wait,
                 whole: #whole,
+                is_named: #is_named,
+                path: #path,
+                far: || #far,
             }
+        }
+    }
+
+    /// What far storages are told.
+    fn far_words(&self) -> TokenStream {
+        let Self { words, private, .. } = self;
+        let params = words.params.iter().map(|(name, value)| {
+            let name = name.unraw().to_string();
+            quote_spanned!(value.span()=> .param(#name, #value))
+        });
+        let hash_key = words.hash_key.iter().map(|hash_key| {
+            let site = Span::mixed_site().located_at(hash_key.span());
+            quote_spanned!(site=> .hash_key(#hash_key))
+        });
+        let deadline = words.deadline.iter().map(|deadline| {
+            let closure = deadline.closure(private);
+            quote!(.deadline((#closure)()))
+        });
+        quote! {
+            <#private::FarWords as ::core::default::Default>::default()
+                #(#params)* #(#hash_key)* #(#deadline)*
+        }
+    }
+
+    /// What a call answers whose far storage cannot be asked.
+    fn refuse(&self) -> TokenStream {
+        match self.words.fail_closed {
+            Some(word) => {
+                let (private, returns) = (&self.private, &self.plan.returns);
+                let site = Span::mixed_site().located_at(word);
+                quote_spanned!(site=> ::core::option::Option::Some(#private::refuse::<#returns>))
+            }
+            None => quote!(::core::option::Option::None),
         }
     }
 
@@ -145,10 +189,57 @@ impl Expansion<'_> {
     }
 
     /// The cache of this instantiation, opened if need be; `itself` names the function as a value.
-    pub(crate) fn cache(&self, instance: &TokenStream, itself: Option<TokenStream>) -> TokenStream {
-        let words = self.run_time_words();
-        let (view, token, keep) = (local("view"), local("token"), local("keep"));
-        let opened = match itself {
+    pub(crate) fn cache(
+        &self,
+        instance: &TokenStream,
+        path: Option<&TokenStream>,
+        itself: Option<TokenStream>,
+    ) -> TokenStream {
+        let words = self.run_time_words(path);
+        let (view, token) = (local("view"), local("token"));
+        let (opened, get) = (self.opened(itself), self.get());
+        quote!(#get(#instance, &#view, #token, || #words, #opened))
+    }
+
+    /// Asks the slots for the cache: at the storage, where its errors belong.
+    fn get(&self) -> TokenStream {
+        let storage = self.words.storage.as_ref();
+        let span = storage.map_or_else(Span::mixed_site, |storage| storage.span());
+        let site = Span::mixed_site().located_at(span);
+        quote_spanned!(site=> __GECASO_SLOTS.get)
+    }
+
+    /// Opens the cache where there are no arguments, of a function without parameters.
+    pub(crate) fn open(
+        &self,
+        instance: &TokenStream,
+        path: &TokenStream,
+        itself: Option<TokenStream>,
+    ) -> TokenStream {
+        let (words, private) = (self.run_time_words(Some(path)), &self.private);
+        let token = local("token");
+        let (opened, key, get) = (self.opened(itself), self.key_of_arguments(), self.get());
+        let by = quote!(#private::slot::ByArguments::of(#key));
+        quote!(#get(#instance, #by, #token, || #words, #opened))
+    }
+
+    /// Whether a word's expression names an argument. It must not: that is reported where there are
+    /// arguments.
+    pub(crate) fn names_an_argument(&self) -> bool {
+        fn names(tokens: TokenStream, arguments: &[Argument]) -> bool {
+            tokens.into_iter().any(|token| match token {
+                TokenTree::Ident(ident) => arguments.iter().any(|one| one.name == ident),
+                TokenTree::Group(group) => names(group.stream(), arguments),
+                _ => false,
+            })
+        }
+        names(self.run_time_words(None), &self.plan.arguments)
+    }
+
+    /// What is told of a cache that has been opened.
+    fn opened(&self, itself: Option<TokenStream>) -> TokenStream {
+        let (token, keep) = (local("token"), local("keep"));
+        match itself {
             Some(itself) => self.registration(&itself, &token, &keep),
             // Found by its path alone, unless it asked not to be found.
             None if self.plan.is_method && !matches!(self.words.handle, Some(HandleName::None)) => {
@@ -156,40 +247,46 @@ impl Expansion<'_> {
                 quote!(|#cache| #private::method::register_path(&|| (), #cache))
             }
             None => quote!(|_| ()),
-        };
-        let storage = self.words.storage.as_ref();
-        let span = storage.map_or_else(Span::mixed_site, |storage| storage.span());
-        let site = Span::mixed_site().located_at(span);
-        let get = quote_spanned!(site=> __GECASO_SLOTS.get);
-        quote!(#get(#instance, &#view, #token, || #words, #opened))
+        }
     }
 
-    /// Tells `gecaso::handle` how a key comes from the arguments.
-    fn registration(&self, itself: &TokenStream, token: &Ident, keep: &Ident) -> TokenStream {
+    /// A closure that makes a key of the arguments, given as a tuple.
+    fn key_of_arguments(&self) -> TokenStream {
         let private = &self.private;
-        let (view, key, cache) = (local("view"), local("key"), local("cache"));
-        let receiver = local("receiver");
+        let (view, receiver) = (local("view"), local("receiver"));
         let names = self.plan.arguments.iter().map(|argument| match argument.name == "self" {
             true => receiver.clone(),
             false => argument.name.clone(),
         });
         let types = self.plan.arguments.iter().map(|argument| &argument.ty);
+        let bindings = without_self(self.view(&view), &receiver);
+        let key = local("key");
+        quote! {{
+            #[allow(unused_variables, unused_mut)]
+            let #key = |(#(#names,)*): (#(#types,)*)| {
+                #bindings
+                #private::method::keyed(&#view)
+            };
+            #key
+        }}
+    }
+
+    /// Tells `gecaso::handle` how a key comes from the arguments.
+    fn registration(&self, itself: &TokenStream, token: &Ident, keep: &Ident) -> TokenStream {
+        let private = &self.private;
+        let (key, cache) = (local("key"), local("cache"));
         let out = match (self.plan.flow, &self.item.sig.output) {
             (Flow::Sync, ReturnType::Type(_, ty)) => ty.to_token_stream(),
             _ => quote!(_),
         };
-        let bindings = without_self(self.view(&view), &receiver);
         let register = match self.plan.is_method {
             true => quote!(register_method),
             false => quote!(register),
         };
+        let key_of_arguments = self.key_of_arguments();
         quote! {
             |#cache| {
-                #[allow(unused_variables, unused_mut)]
-                let #key = |(#(#names,)*): (#(#types,)*)| {
-                    #bindings
-                    #private::method::keyed(&#view)
-                };
+                let #key = #key_of_arguments;
                 // SAFETY: the closure views its arguments with the very tokens that view them in
                 // the function's body, where their lifetimes are the callers' choice.
                 unsafe {
@@ -246,6 +343,8 @@ impl Expansion<'_> {
             (_, false) => (quote!(load_async), Some(quote!(.await))),
             (_, true) => (quote!(reload_async), Some(quote!(.await))),
         };
+        let refuse = (!refresh).then(|| self.refuse());
+        let refuse = refuse.iter();
         quote! {
             let #token = #type_token;
             let #keep = #private::keep(#token, #predicate);
@@ -255,7 +354,7 @@ impl Expansion<'_> {
                 let #missed = #look;
                 (#this, #missed)
             };
-            #private::#load(#this, #missed, #keep, #body, #token) #wait
+            #private::#load(#this, #missed, #keep, #body, #token #(, #refuse)*) #wait
         }
     }
 
@@ -270,7 +369,7 @@ impl Expansion<'_> {
             let turbofish = self.turbofish();
             quote!(Self::#name #turbofish)
         });
-        let cache = self.cache(&instance, itself);
+        let cache = self.cache(&instance, None, itself);
         let (returns, content) = (&plan.returns, item.body.stream());
         let taken_apart = plan.arguments.iter().filter_map(|Argument { name, pattern, .. }| {
             pattern.as_ref().map(|pattern| quote!(let #pattern = #name;))

@@ -209,16 +209,44 @@ impl Handle<'_> {
         }
     }
 
-    /// The cache, opened if need be.
-    fn cache(&self) -> TokenStream {
+    /// The function as a value, if it can be named.
+    fn itself(&self) -> Option<TokenStream> {
         let Handle(it) = self;
-        let itself = it.can_be_named().then(|| {
+        it.can_be_named().then(|| {
             let mut name = it.item.sig.ident.clone();
             name.set_span(Span::mixed_site().located_at(name.span()));
             let turbofish = it.turbofish();
             quote!(#name #turbofish)
-        });
-        it.cache(&self.instance(), itself)
+        })
+    }
+
+    /// An expression for the function's own path: that of its handle.
+    fn path(&self) -> TokenStream {
+        let Handle(it) = self;
+        let (name, _) = name(&it.item.sig.ident, it.words.handle.as_ref());
+        quote!(::core::any::type_name::<#name>())
+    }
+
+    /// The cache, opened if need be.
+    fn cache(&self) -> TokenStream {
+        self.0.cache(&self.instance(), Some(&self.path()), self.itself())
+    }
+
+    /// Opens the cache of a function that has one alone, and whose types can be told without its
+    /// arguments.
+    fn open(&self) -> Option<TokenStream> {
+        let Handle(it) = self;
+        let is_alone = it.item.sig.generics.params.is_empty();
+        (is_alone && self.itself().is_some() && !it.names_an_argument()).then(|| {
+            let (token, keep) = (local("token"), local("keep"));
+            let (type_token, predicate, private) = (it.token(), it.keep(), &it.private);
+            let open = it.open(&self.instance(), &self.path(), self.itself());
+            quote! {
+                let #token = #type_token;
+                let #keep = #private::keep(#token, #predicate);
+                #open;
+            }
+        })
     }
 
     /// What the handle does without running the body.
@@ -228,7 +256,7 @@ impl Handle<'_> {
         let (view, token, keep) = (local("view"), local("token"), local("keep"));
         let (value, cache, this) = (local("value"), self.cache(), local("this"));
         let (bindings, type_token, predicate) = (it.view(&view), it.token(), it.keep());
-        let instance = self.instance();
+        let open = self.open();
         let in_key = |argument: &Argument| argument.in_key;
         let receipt = quote!(#private::Receipt);
         let invalidate = self.signature("invalidate", false, in_key, None, &receipt);
@@ -245,8 +273,10 @@ impl Handle<'_> {
             /// Removes the entry of these arguments.
             #vis #invalidate {
                 let #token = #type_token;
+                #[allow(unused_variables)]
+                let #keep = #private::keep(#token, #predicate);
                 #bindings
-                #private::invalidate(__GECASO_SLOTS.opened(#instance, &#view, #token), &#view)
+                #private::invalidate(#cache, &#view)
             }
 
             /// Stores `value` as if a call had returned it; what a call would not store removes the
@@ -262,8 +292,10 @@ impl Handle<'_> {
             /// What a call with these arguments would find, neither counted nor refreshed.
             #vis #peek {
                 let #token = #type_token;
+                #[allow(unused_variables)]
+                let #keep = #private::keep(#token, #predicate);
                 #bindings
-                #private::peek(__GECASO_SLOTS.opened(#instance, &#view, #token), &#view, #token)
+                #private::peek(#cache, &#view, #token)
             }
 
             /// The key of a call with these arguments.
@@ -272,8 +304,10 @@ impl Handle<'_> {
                 #private::method::key_of(&#view)
             }
 
-            /// Removes every entry of this function, of all its instantiations.
+            /// Removes every entry of this function, of all its instantiations that this process has
+            /// used.
             #vis fn clear() -> #private::Receipt {
+                #open
                 __GECASO_SLOTS.clear()
             }
 

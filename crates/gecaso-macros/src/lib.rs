@@ -1,13 +1,14 @@
-//! The attribute `#[cached]` of gecaso.
+//! The attribute `#[cached]` of gecaso, and `#[derive(Key)]`, which is `derive_key` alone.
 //!
-//! Called by the compiler for users of the `gecaso` crate, which re-exports the attribute. `driver`
-//! leads a function through the files: `ast` (what was written), `attr` (the attribute's words),
-//! `valid` (every rule, one message each), then `expand` (tokens) with `handle` (those of a free
-//! function), or `fallback` for what broke a rule. Must not know how caches work: the expansion
-//! speaks to `gecaso::__private` alone.
+//! Called by the compiler for users of the `gecaso` crate, which re-exports both. `driver` leads a
+//! function through the files: `ast` (what was written), `attr` (the attribute's words), `valid`
+//! (every rule, one message each), then `expand` (tokens) with `handle` (those of a free function),
+//! or `fallback` for what broke a rule. Must not know how caches work: the expansion speaks to
+//! `gecaso::__private` alone.
 
 mod ast;
 mod attr;
+mod derive_key;
 mod driver;
 mod duration;
 mod expand;
@@ -45,6 +46,13 @@ use proc_macro::TokenStream;
 ///   `handle = false`: no handle, and a method is not found by `gecaso::handle`.
 /// - `max_wait = 5`: how long to wait for another caller's body before running one's own, written
 ///   as `ttl` is; otherwise 30 seconds.
+/// - `params(region = "eu")`: extra parameters that a storage outside of the process is told with
+///   every set: texts, numbers, `bool`s, bytes.
+/// - `hash_key = false`: readable keys there, up to 200 symbols, instead of 65 symbols always.
+/// - `deadline = "50ms"`: how long a call waits for such a storage, written as `ttl` is; otherwise
+///   what the storage says, which is 100 ms by default. Then the body runs.
+/// - `fail_closed`: a call whose storage cannot be asked does not run the body; it returns an `Err`
+///   that is made of a `gecaso::Error`.
 /// - `in_impl`: for a function in an `impl` that says neither `self` nor `Self`.
 /// - `crate = path`: where gecaso is, if not where Cargo.toml says: `crate = my_library::gecaso`.
 ///
@@ -88,4 +96,20 @@ use proc_macro::TokenStream;
 #[proc_macro_attribute]
 pub fn cached(words: TokenStream, item: TokenStream) -> TokenStream {
     driver::cached(words.into(), item.into()).into()
+}
+
+/// Derives `gecaso::Key`: what a type must be to be part of a key outside of this process.
+///
+/// ```text
+/// #[derive(Clone, PartialEq, Eq, Hash, Key)]
+/// struct Point { x: i64, y: i64 }
+/// ```
+///
+/// Every field takes part, with its name, and so do the names of the type and of the variant:
+/// renaming one makes other keys of it, as a new `version` would. There are no attributes, since a
+/// field that is left out would give different values the same entry. The type parameters of a
+/// generic type must be `Key` themselves. A `union` is refused.
+#[proc_macro_derive(Key, attributes(key))]
+pub fn derive_key(item: TokenStream) -> TokenStream {
+    derive_key::derive(item.into()).into()
 }

@@ -14,6 +14,10 @@ const WORDS: &[(&str, &str)] = &[
     ("cache_none", "cache_none"),
     ("handle", "handle = other_name"),
     ("max_wait", "max_wait = 5"),
+    ("params", "params(region = \"eu\")"),
+    ("hash_key", "hash_key = false"),
+    ("deadline", "deadline = \"50ms\""),
+    ("fail_closed", "fail_closed"),
     ("in_impl", "in_impl"),
     ("crate", "crate = path"),
 ];
@@ -50,10 +54,12 @@ const FOREIGN: &[(&str, &str)] = &[
     ("stale_while_revalidate", "it is not supported yet"),
     ("stale_if_error", "it is not supported yet"),
     ("refresh_ahead", "it is not supported yet"),
-    ("timeout", "it is not supported yet; `max_wait` bounds the wait for another caller's body"),
+    (
+        "timeout",
+        "it is not supported yet; `max_wait` bounds the wait for another caller's body, `deadline` \
+         that for a storage outside of the process",
+    ),
     ("tags", "it is not supported yet"),
-    ("params", "it is not supported yet"),
-    ("hash_key", "it is not supported yet"),
 ];
 
 /// How a known word is used.

@@ -68,7 +68,7 @@ fn a_renamed_dependency_is_found() {
             "#[{krate}::cached({krate}::LruStorage::new(3), ttl = 5)]\n\
              fn f(n: u32, text: &str) -> Result<u32, String> {{ Ok(n + text.len() as u32) }}\n\
              #[{krate}::cached]\nasync fn g<T: Send>(n: u32) -> Option<u32> {{ Some(n) }}\n\
-             #[derive(Clone, PartialEq, Eq, Hash)]\nstruct S;\n\
+             #[derive(Clone, PartialEq, Eq, Hash, {krate}::Key)]\nstruct S;\n\
              impl S {{ #[{krate}::cached] fn m(&self) -> u32 {{ 1 }} }}\n\
              fn main() {{\n    f(1, \"a\").unwrap();\n    drop(g::<u8>(1));\n    S.m();\n    \
              f::invalidate(1, \"a\");\n}}\n"

@@ -29,8 +29,7 @@ pub struct CacheBuilder<K: NearKey, V: Value> {
 
 impl<K: NearKey, V: Value> CacheBuilder<K, V> {
     pub(crate) fn new() -> Self {
-        let settings = Settings { name: "", version: 0, ttl: None, max_wait: None };
-        CacheBuilder { tier: None, settings }
+        CacheBuilder { tier: None, settings: Settings::default() }
     }
 
     /// Where entries are kept; by default a bounded [`MemoryStorage`] of its own.
@@ -46,7 +45,8 @@ impl<K: NearKey, V: Value> CacheBuilder<K, V> {
         self
     }
 
-    /// Names the cache in figures and messages.
+    /// Names the cache in figures and messages. Over a storage outside of the process it must have
+    /// a name: its entries are found by it, also by other processes.
     pub fn name(mut self, name: &'static str) -> Self {
         self.settings.name = name;
         self
@@ -66,7 +66,36 @@ impl<K: NearKey, V: Value> CacheBuilder<K, V> {
         self
     }
 
+    /// One more extra parameter that a storage outside of the process is told with every set.
+    #[cfg(feature = "far")]
+    pub fn param(mut self, name: impl Into<String>, value: impl Into<crate::Param>) -> Self {
+        let params = std::mem::take(&mut self.settings.far.params);
+        self.settings.far.params = params.with(name, value);
+        self
+    }
+
+    /// Whether keys in a storage outside of the process have 65 symbols, whatever the arguments: 32
+    /// hexadecimal digits, `_`, and 32 more (the default); or are readable, and up to 200 long.
+    #[cfg(feature = "far")]
+    pub fn hash_key(mut self, hash_key: bool) -> Self {
+        self.settings.far.hash_key = hash_key;
+        self
+    }
+
+    /// How long one call waits for a storage outside of the process, all its operations together;
+    /// then it goes on without. By default what the storage says:
+    /// [`Far::DEFAULT_DEADLINE`](crate::Far::DEFAULT_DEADLINE).
+    #[cfg(feature = "far")]
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.settings.far.deadline = Some(deadline);
+        self
+    }
+
     /// The cache.
+    ///
+    /// # Panics
+    ///
+    /// If the storage is outside of the process, and the cache has no name.
     pub fn build(self) -> Cache<K, V> {
         let tier = self.tier.unwrap_or_else(|| MemoryStorage::default().into_tier());
         Cache::open(tier, self.settings)

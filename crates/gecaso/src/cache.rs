@@ -1,13 +1,14 @@
 //! `Cache`: what users hold. Methods that delegate; the path is in `call`.
 
 use crate::builder::CacheBuilder;
+use crate::far::{Change, FarTier, FarWords};
 use crate::flight::Flights;
 use crate::key::{ByRef, NearKey, Query, is_plain};
 use crate::memory::Table;
 use crate::outcome::{OkShared, Value, Whole};
 use crate::receipt::Receipt;
 use crate::stats::Stats;
-use crate::storage::IntoTier;
+use crate::storage::{IntoTier, Tier};
 use std::borrow::Borrow;
 use std::fmt;
 use std::future::Future;
@@ -36,6 +37,7 @@ use std::time::Duration;
 /// ```
 pub struct Cache<K: NearKey, V: Value> {
     pub(crate) near: Table<K, V>,
+    pub(crate) far: Option<FarTier<K, V>>,
     pub(crate) flights: Flights<K, V>,
     pub(crate) counters: crate::stats::Counters,
     pub(crate) ttl: Option<Duration>,
@@ -47,7 +49,7 @@ pub struct Cache<K: NearKey, V: Value> {
 }
 
 /// What a cache is, apart from its storage: filled in by the builder and by the macro.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Settings {
     /// Names the cache in figures and messages.
     pub(crate) name: &'static str,
@@ -57,6 +59,10 @@ pub(crate) struct Settings {
     pub(crate) ttl: Option<Duration>,
     /// How long a caller waits for another one's body.
     pub(crate) max_wait: Option<Duration>,
+    /// Whose the entries in a far storage are; `None`: the cache's name says it.
+    pub(crate) identity: Option<String>,
+    /// What a far storage is told.
+    pub(crate) far: FarWords,
 }
 
 impl<K: NearKey, V: Value> Cache<K, V> {
@@ -71,9 +77,13 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     /// let squares: Cache<u64, u64> = Cache::new(MemoryStorage::bounded(100));
     /// assert_eq!(squares.get_with(&4, || 16), 16);
     /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the storage is outside of the process: a cache over it needs a name, from the
+    /// [builder](Cache::builder).
     pub fn new<S: IntoTier<K, V, M>, M>(storage: S) -> Self {
-        let settings = Settings { name: "", version: 0, ttl: None, max_wait: None };
-        Self::open(storage, settings)
+        Self::open(storage, Settings::default())
     }
 
     /// A cache with choices: see [`CacheBuilder`].
@@ -82,11 +92,21 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     }
 
     pub(crate) fn open<S: IntoTier<K, V, M>, M>(storage: S, settings: Settings) -> Self {
-        let Settings { name, version, ttl, max_wait } = settings;
-        let near = storage.into_tier().near;
-        let stores = ttl != Some(Duration::ZERO) && near.has_places();
+        let Settings { name, version, ttl, max_wait, identity, far: words } = settings;
+        let Tier { near, far } = storage.into_tier();
+        let far = far.map(|far| {
+            let identity = identity.as_deref().unwrap_or(name);
+            assert!(
+                !identity.is_empty(),
+                "a cache over a storage outside of the process needs a name, which its entries are \
+                 found by: `Cache::builder().storage(..).name(\"users\")`"
+            );
+            far.open(identity, version, ttl, words)
+        });
+        let stores = ttl != Some(Duration::ZERO) && (near.has_places() || far.is_some());
         Cache {
             near,
+            far,
             flights: Flights::new(),
             counters: Default::default(),
             ttl,
@@ -97,19 +117,24 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         }
     }
 
-    /// The stored value, if it is fresh. Counts as a hit or a miss.
+    /// The stored value, if it is fresh. Counts as a hit or a miss. Over a storage outside of the
+    /// process it parks the thread until that has answered; in an asynchronous function use
+    /// [`get_async`](Self::get_async).
     pub fn get<Q>(&self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
         Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
     {
-        let query = ByRef::new(key);
-        let found = self.near.get(&query, self.near.hash(&query));
-        match found {
-            Some(_) => self.counters.hit(),
-            None => self.counters.waited(),
-        }
-        found
+        self.look(&ByRef::new(key))
+    }
+
+    /// As [`get`](Self::get), awaited.
+    pub async fn get_async<Q>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
+    {
+        self.look_async(ByRef::new(key)).await
     }
 
     /// The stored value, or what `body` returns; one body per key at a time.
@@ -123,7 +148,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
     {
         self.find(&ByRef::new(key))
-            .unwrap_or_else(|missed| self.load::<Whole, _>(missed, all, body))
+            .unwrap_or_else(|missed| self.load::<Whole, _>(missed, all, body, None))
     }
 
     /// As [`get_with`](Self::get_with), for a body that may fail. An error is not stored; callers
@@ -151,7 +176,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     {
         match self.find(&ByRef::new(key)) {
             Ok(value) => Ok(value),
-            Err(missed) => self.load::<OkShared, _>(missed, all, body),
+            Err(missed) => self.load::<OkShared, _>(missed, all, body, None),
         }
     }
 
@@ -170,7 +195,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         let found = self.find(&ByRef::new(key)); // and not in the future any more
         match found {
             Ok(value) => value,
-            Err(missed) => self.load_async::<Whole, _>(missed, all, body).await,
+            Err(missed) => self.load_async::<Whole, _>(missed, all, body, None).await,
         }
     }
 
@@ -196,7 +221,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         let found = self.find(&ByRef::new(key));
         match found {
             Ok(value) => Ok(value),
-            Err(missed) => self.load_async::<OkShared, _>(missed, all, body).await,
+            Err(missed) => self.load_async::<OkShared, _>(missed, all, body, None).await,
         }
     }
 
@@ -270,7 +295,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     }
 
     /// The stored value, if it is fresh, without counting and without changing what is evicted
-    /// next.
+    /// next. Over a storage outside of the process it parks the thread until that has answered.
     pub fn peek<Q>(&self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
@@ -300,15 +325,25 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     /// Removes all entries of this cache, and none of others on the same storage. Bodies that run
     /// now are not stored.
     pub fn clear(&self) -> Receipt {
-        let removed = self.flights.supersede_all(|| self.near.clear());
+        let clear = || (self.near.clear(), self.far.as_ref().map(|far| far.clear()));
+        let (removed, change) = self.flights.supersede_all(clear);
         drop(removed); // foreign drops: no lock is held here
-        Receipt::ready()
+        change.map_or_else(Receipt::ready, Change::tell)
     }
 
     /// How this cache has done so far.
     pub fn stats(&self) -> Stats {
         let (entries, evictions, expirations) = self.near.counts();
-        Stats { entries, evictions, expirations, ..self.counters.snapshot() }
+        #[cfg(feature = "far")]
+        let far = self.far.as_ref().map(|far| far.stats()).unwrap_or_default();
+        Stats {
+            entries,
+            evictions,
+            expirations,
+            #[cfg(feature = "far")]
+            far,
+            ..self.counters.snapshot()
+        }
     }
 
     /// The name given to the cache; of a `#[cached]` function its path.
@@ -321,19 +356,23 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         self.version
     }
 
+    /// Whether entries are kept outside of the process.
+    pub(crate) fn has_far(&self) -> bool {
+        self.far.is_some()
+    }
+
     pub(crate) fn peek_query<Q: Query<K>>(&self, query: &Q) -> Option<V> {
         let plain = Q::is_plain() && is_plain::<V>();
-        self.near.peek(self.near.hash(query), plain, |key| query.matches(key))
+        let near = self.near.peek(self.near.hash(query), plain, |key| query.matches(key));
+        near.or_else(|| self.peek_far(|| query.to_key()))
     }
 
     pub(crate) fn insert_query<Q: Query<K>>(&self, query: &Q, value: V) -> Receipt {
-        self.put(query, value);
-        Receipt::ready()
+        self.put(query, value)
     }
 
     pub(crate) fn invalidate_query<Q: Query<K>>(&self, query: &Q) -> Receipt {
-        self.remove(query);
-        Receipt::ready()
+        self.remove(query)
     }
 }
 

@@ -4,27 +4,46 @@
 //! find      near get; no await, no allocation        -> a hit: return a clone
 //! turn      lead a flight, or follow the one there is; a leader looks again
 //!   follow    wait                                    -> share what it brings
+//!   seek      far get, if there is a far storage      -> found: share it
 //!   (body)    the user's function, inside the flight
 //! finish    store, unless an invalidation came after the flight began;
-//!           hand the result to those who wait
+//!           hand the result to those who wait; then write far
 //! ```
 //!
 //! Called by `cache` and by the macro's expansion. Knows the order of the steps and none of their
 //! insides. `load` and `load_async` are the two faces of the path: they differ in how a body is
-//! run, and in that a synchronous caller parks while it follows.
+//! run, and in that a synchronous caller parks while it waits, for a flight or a far storage.
 
 use crate::blocking::block_on;
 use crate::cache::Cache;
+use crate::error::Error;
+use crate::far::{Change, FarTier, Fetched, Leftover, Mode, Visit};
 use crate::flight::{Boarding, Flight, Landing, Lead};
 use crate::key::{NearKey, Query, is_plain};
 use crate::memory::{Displaced, Entry, Incoming, Stored};
 use crate::outcome::{Outcome, Value};
+use crate::receipt::Receipt;
 use crate::reentry::{self, Chain};
 use crate::snapshot::Snapshot;
 use crate::time::{NEVER, Nanos, after};
+use std::convert::Infallible;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+
+/// What a call answers whose far storage cannot be asked, if it is not to run its body.
+pub(crate) type Refuse<O> = Option<fn(Error) -> O>;
+
+/// What a flight brought: the value and what is left to be written far away, or the rest.
+type Finished<V, R> = Result<(V, Option<Leftover>), R>;
+
+/// What a call answers that has no far storage.
+fn answer<M, O: Outcome<M>>(finished: Finished<O::Value, O::Rest>) -> O {
+    match finished {
+        Ok((value, _)) => O::from_value(value),
+        Err(rest) => O::from_rest(rest),
+    }
+}
 
 /// A call that found nothing: its key, owned now, so that the arguments can move into the body.
 #[derive(Debug)]
@@ -61,21 +80,29 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         Self::miss(query, self.near.hash(query), 0)
     }
 
-    /// The miss path of a synchronous call.
+    /// The miss path of a synchronous call. `refuse` makes the answer of a call whose far storage
+    /// cannot be asked; without it the body runs.
     pub(crate) fn load<M, O: Outcome<M, Value = V>>(
         &self,
         missed: Missed<K>,
         keep: impl FnOnce(&V) -> bool,
         body: impl FnOnce() -> O,
+        refuse: Refuse<O>,
     ) -> O {
         let inside = reentry::current();
         let mut counted = false;
         loop {
             match self.turn(&missed, &inside, &mut counted) {
                 Turn::Found(value) => return O::from_value(value),
-                Turn::Lead(lead, stopwatch) => {
-                    return self.run(lead, stopwatch, missed, keep, body);
-                }
+                Turn::Lead(lead) => match self.seekable() {
+                    None => {
+                        let stopwatch = self.start(self.stands_for(counted));
+                        return answer(self.run(lead, stopwatch, missed, None, keep, body));
+                    }
+                    Some(far) => {
+                        return self.run_far(far, lead, missed, keep, body, refuse, counted);
+                    }
+                },
                 Turn::Follow(flight) => match block_on(pin!(self.follow(&flight, &inside))) {
                     Followed::Brought(outcome) => return outcome,
                     Followed::Alone => {
@@ -98,6 +125,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         missed: Missed<K>,
         keep: impl FnOnce(&V) -> bool,
         body: impl Future<Output = O>,
+        refuse: Refuse<O>,
     ) -> O {
         // Pinned once, and handed down by reference: a future is as large as what it holds.
         let mut body = pin!(Some(body));
@@ -106,9 +134,20 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         loop {
             match self.turn(&missed, &inside, &mut counted) {
                 Turn::Found(value) => return O::from_value(value),
-                Turn::Lead(lead, stopwatch) => {
-                    return self.run_async(lead, stopwatch, missed, keep, body.as_mut()).await;
-                }
+                Turn::Lead(lead) => match self.seekable() {
+                    None => {
+                        let stopwatch = self.start(self.stands_for(counted));
+                        let body = body.as_mut();
+                        let run = self.run_async(lead, stopwatch, missed, None, keep, body);
+                        return answer(run.await);
+                    }
+                    Some(far) => {
+                        let body = body.as_mut();
+                        let run =
+                            self.run_far_boxed(far, lead, missed, keep, body, refuse, counted);
+                        return run.await;
+                    }
+                },
                 Turn::Follow(flight) => match self.follow(&flight, &inside).await {
                     Followed::Brought(outcome) => return outcome,
                     Followed::Alone => {
@@ -133,7 +172,13 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         let Missed { hash, ref key, plain, .. } = missed;
         let lead = self.flights.lead_anew(hash, key, plain, reentry::current());
         let stopwatch = self.start(self.counters.apart());
-        self.run(lead, stopwatch, missed, keep, body)
+        match &self.far {
+            None => answer(self.run(lead, stopwatch, missed, None, keep, body)),
+            Some(far) => {
+                let visit = Self::visit(far, &missed, &lead);
+                self.run_and_write(lead, stopwatch, missed, visit, keep, body)
+            }
+        }
     }
 
     /// As `reload`, for an asynchronous body.
@@ -146,10 +191,18 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         let Missed { hash, ref key, plain, .. } = missed;
         let lead = self.flights.lead_anew(hash, key, plain, reentry::current());
         let stopwatch = self.start(self.counters.apart());
-        self.run_async(lead, stopwatch, missed, keep, pin!(Some(body))).await
+        let body = pin!(Some(body));
+        match &self.far {
+            None => answer(self.run_async(lead, stopwatch, missed, None, keep, body).await),
+            Some(far) => {
+                let visit = Self::visit(far, &missed, &lead);
+                let run = self.run_and_write_async(lead, stopwatch, missed, visit, keep, body);
+                Box::pin(run).await
+            }
+        }
     }
 
-    /// What a call that found nothing does next. Counts it as a miss, once.
+    /// What a call that found nothing does next. Counts it as a miss, once, if it follows.
     fn turn(
         &self,
         missed: &Missed<K>,
@@ -179,8 +232,198 @@ impl<K: NearKey, V: Value> Cache<K, V> {
                 return Turn::Found(value);
             }
         }
-        let stands_for = if *counted { self.counters.apart() } else { self.counters.led() };
-        Turn::Lead(lead, self.start(stands_for))
+        Turn::Lead(lead)
+    }
+
+    /// The far storage, unless nothing is stored there.
+    fn seekable(&self) -> Option<&FarTier<K, V>> {
+        self.far.as_ref().filter(|_| self.stores)
+    }
+
+    /// One call's business with the far storage.
+    fn visit<'a>(
+        far: &'a FarTier<K, V>,
+        missed: &Missed<K>,
+        lead: &Lead<'_, K, V>,
+    ) -> Box<Visit<'a, K, V>> {
+        // Encoding may run foreign code, which cannot wait for this flight.
+        let _inside = reentry::enter(lead.chain());
+        Box::new(far.visit(&missed.key, Some(lead.chain())))
+    }
+
+    /// What a flight does that has a far storage: look there, run the body, write there.
+    #[inline(never)]
+    #[allow(clippy::too_many_arguments)] // a step of the path, called in one place
+    fn run_far<M, O: Outcome<M, Value = V>>(
+        &self,
+        far: &FarTier<K, V>,
+        lead: Lead<'_, K, V>,
+        missed: Missed<K>,
+        keep: impl FnOnce(&V) -> bool,
+        body: impl FnOnce() -> O,
+        refuse: Refuse<O>,
+        counted: bool,
+    ) -> O {
+        let mut visit = Self::visit(far, &missed, &lead);
+        let seek = self.seek(lead, &mut visit, refuse, counted, Mode::Apart);
+        let lead = match block_on(pin!(seek)) {
+            Ok(outcome) => return outcome,
+            Err(lead) => lead,
+        };
+        let stopwatch = self.start(self.stands_for(counted));
+        self.run_and_write(lead, stopwatch, missed, visit, keep, body)
+    }
+
+    /// As `run_far_async`, in a box, so that calls without a far storage stay small; and apart from
+    /// its caller, whose stack nested calls have under them many times over.
+    #[inline(never)]
+    #[allow(clippy::too_many_arguments)] // a step of the path, called in one place
+    fn run_far_boxed<'a, M, O: Outcome<M, Value = V>>(
+        &'a self,
+        far: &'a FarTier<K, V>,
+        lead: Lead<'a, K, V>,
+        missed: Missed<K>,
+        keep: impl FnOnce(&V) -> bool + 'a,
+        body: Pin<&'a mut Option<impl Future<Output = O>>>,
+        refuse: Refuse<O>,
+        counted: bool,
+    ) -> Pin<Box<impl Future<Output = O>>> {
+        Box::pin(self.run_far_async(far, lead, missed, keep, body, refuse, counted))
+    }
+
+    /// As `run_far`, awaited.
+    #[allow(clippy::too_many_arguments)] // a step of the path, called in one place
+    async fn run_far_async<M, O: Outcome<M, Value = V>>(
+        &self,
+        far: &FarTier<K, V>,
+        lead: Lead<'_, K, V>,
+        missed: Missed<K>,
+        keep: impl FnOnce(&V) -> bool,
+        body: Pin<&mut Option<impl Future<Output = O>>>,
+        refuse: Refuse<O>,
+        counted: bool,
+    ) -> O {
+        let mut visit = Self::visit(far, &missed, &lead);
+        let lead = match self.seek(lead, &mut visit, refuse, counted, Mode::Here).await {
+            Ok(outcome) => return outcome,
+            Err(lead) => lead,
+        };
+        let stopwatch = self.start(self.stands_for(counted));
+        self.run_and_write_async(lead, stopwatch, missed, visit, keep, body).await
+    }
+
+    /// Runs the body, and writes what it brought to the far storage.
+    fn run_and_write<M, O: Outcome<M, Value = V>>(
+        &self,
+        lead: Lead<'_, K, V>,
+        stopwatch: Option<Stopwatch>,
+        missed: Missed<K>,
+        visit: Box<Visit<'_, K, V>>,
+        keep: impl FnOnce(&V) -> bool,
+        body: impl FnOnce() -> O,
+    ) -> O {
+        match self.run(lead, stopwatch, missed, Some(visit), keep, body) {
+            Ok((value, leftover)) => {
+                if let Some(leftover) = leftover {
+                    block_on(pin!(leftover.write()));
+                }
+                O::from_value(value)
+            }
+            Err(rest) => O::from_rest(rest),
+        }
+    }
+
+    /// As `run_and_write`, awaited.
+    async fn run_and_write_async<M, O: Outcome<M, Value = V>>(
+        &self,
+        lead: Lead<'_, K, V>,
+        stopwatch: Option<Stopwatch>,
+        missed: Missed<K>,
+        visit: Box<Visit<'_, K, V>>,
+        keep: impl FnOnce(&V) -> bool,
+        body: Pin<&mut Option<impl Future<Output = O>>>,
+    ) -> O {
+        // No rest is held while the write is awaited: it need not be `Send`.
+        let (value, leftover) =
+            match self.run_async(lead, stopwatch, missed, Some(visit), keep, body).await {
+                Ok(stored) => stored,
+                Err(rest) => return O::from_rest(rest),
+            };
+        if let Some(leftover) = leftover {
+            leftover.write().await;
+        }
+        O::from_value(value)
+    }
+
+    /// Asks the far storage, inside the flight, so that any number of misses costs one look there.
+    /// `Err`: it has nothing, and the flight goes on.
+    async fn seek<'a, M, O: Outcome<M, Value = V>>(
+        &self,
+        mut lead: Lead<'a, K, V>,
+        visit: &mut Visit<'_, K, V>,
+        refuse: Refuse<O>,
+        counted: bool,
+        mode: Mode,
+    ) -> Result<O, Lead<'a, K, V>> {
+        match (visit.find(mode).await, refuse) {
+            (Fetched::Found(value), _) => {
+                if !counted {
+                    self.counters.hit();
+                }
+                Self::share(lead, &value);
+                Ok(O::from_value(value))
+            }
+            (Fetched::Failed(error), Some(refuse)) => {
+                if !counted {
+                    self.counters.waited();
+                }
+                lead.leave();
+                drop(lead); // whoever follows asks for itself
+                Ok(refuse(error))
+            }
+            (Fetched::Nothing | Fetched::Failed(_), _) => Err(lead),
+        }
+    }
+
+    /// Only looks, near and far, and runs nothing.
+    pub(crate) fn look<Q: Query<K>>(&self, query: &Q) -> Option<V> {
+        let near = self.near.get(query, self.near.hash(query));
+        let found = near.or_else(|| match &self.far {
+            None => None,
+            Some(far) => block_on(pin!(Self::look_far(far, query.to_key(), Mode::Apart))),
+        });
+        self.count_look(found)
+    }
+
+    /// As `look`, awaited.
+    pub(crate) async fn look_async<Q: Query<K>>(&self, query: Q) -> Option<V> {
+        let near = self.near.get(&query, self.near.hash(&query));
+        let found = match (near, &self.far) {
+            (None, Some(far)) => Self::look_far(far, query.to_key(), Mode::Here).await,
+            (near, _) => near,
+        };
+        self.count_look(found)
+    }
+
+    fn count_look(&self, found: Option<V>) -> Option<V> {
+        match found {
+            Some(_) => self.counters.hit(),
+            None => self.counters.waited(),
+        }
+        found
+    }
+
+    async fn look_far(far: &FarTier<K, V>, key: K, mode: Mode) -> Option<V> {
+        match far.visit(&key, reentry::current()).find(mode).await {
+            Fetched::Found(value) => Some(value),
+            Fetched::Nothing | Fetched::Failed(_) => None,
+        }
+    }
+
+    /// As `look`, uncounted.
+    pub(crate) fn peek_far(&self, key: impl FnOnce() -> K) -> Option<V> {
+        let far = self.far.as_ref()?;
+        block_on(pin!(Self::look_far(far, key(), Mode::Apart)))
     }
 
     /// Waits for another call's body.
@@ -216,14 +459,16 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         lead: Lead<'_, K, V>,
         stopwatch: Option<Stopwatch>,
         missed: Missed<K>,
+        mut visit: Option<Box<Visit<'_, K, V>>>,
         keep: impl FnOnce(&V) -> bool,
         body: impl FnOnce() -> O,
-    ) -> O {
+    ) -> Finished<V, O::Rest> {
         let _inside = reentry::enter(lead.chain());
         let lead = lead; // goes before `missed`, whose key may be foreign and call this cache
+        visit.iter_mut().for_each(|visit| visit.begin());
         let outcome = body();
         self.stop(stopwatch);
-        self.finish(lead, missed, keep, outcome)
+        self.finish(lead, missed, visit, keep, outcome)
     }
 
     /// As `run`; a cancellation drops `lead`, too.
@@ -232,32 +477,37 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         lead: Lead<'_, K, V>,
         stopwatch: Option<Stopwatch>,
         missed: Missed<K>,
+        mut visit: Option<Box<Visit<'_, K, V>>>,
         keep: impl FnOnce(&V) -> bool,
         body: Pin<&mut Option<impl Future<Output = O>>>,
-    ) -> O {
+    ) -> Finished<V, O::Rest> {
         let lead = lead; // goes before `missed`, whose key may be foreign and call this cache
+        visit.iter_mut().for_each(|visit| visit.begin());
         let outcome = reentry::inside(Some(lead.chain()), body).await;
         self.stop(stopwatch);
         let _inside = reentry::enter(lead.chain());
-        self.finish(lead, missed, keep, outcome)
+        self.finish(lead, missed, visit, keep, outcome)
     }
 
-    /// Stores what a body returned, and hands it to those who wait. Runs inside the flight's chain:
-    /// comparing, cloning and dropping may be foreign code, and nobody has been answered yet.
+    /// Stores what a body returned, and hands it to those who wait; the value comes back, or the
+    /// rest. Runs inside the flight's chain: comparing, cloning and dropping may be foreign code,
+    /// and nobody has been answered yet.
     fn finish<M, O: Outcome<M, Value = V>>(
         &self,
         mut lead: Lead<'_, K, V>,
         missed: Missed<K>,
+        visit: Option<Box<Visit<'_, K, V>>>,
         keep: impl FnOnce(&V) -> bool,
         outcome: O,
-    ) -> O {
+    ) -> Finished<V, O::Rest> {
         match outcome.split() {
             Ok(value) => {
+                let mut leftover = None;
                 if self.stores && keep(&value) {
-                    self.commit(&mut lead, missed, value.clone());
+                    leftover = self.commit(&mut lead, missed, visit, &value);
                 }
                 Self::share(lead, &value);
-                O::from_value(value)
+                Ok((value, leftover))
             }
             Err(rest) => {
                 let landing = match lead.leave().then(|| O::share(&rest)) {
@@ -266,7 +516,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
                     Some(Some(shared)) => Landing::Rest(shared),
                 };
                 lead.land(landing);
-                O::from_rest(rest)
+                Err(rest)
             }
         }
     }
@@ -280,36 +530,89 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         lead.land(landing);
     }
 
-    /// Stores what a flight brought, if it is still valid.
-    fn commit(&self, lead: &mut Lead<'_, K, V>, missed: Missed<K>, value: V) {
-        let mut incoming = self.incoming(missed, value);
+    /// Stores what a flight brought, if it is still valid: near at once, far as a write that is
+    /// queued, and left to be done when everybody has been answered.
+    fn commit(
+        &self,
+        lead: &mut Lead<'_, K, V>,
+        missed: Missed<K>,
+        visit: Option<Box<Visit<'_, K, V>>>,
+        value: &V,
+    ) -> Option<Leftover> {
+        // What cannot be sealed stays here; it has been reported.
+        let sealed = visit.map(|visit| (visit.seal(value).ok().flatten(), visit));
+        let mut leftover = None;
+        let mut queue = || {
+            if let Some((sealed, visit)) = &sealed {
+                leftover = visit.queue(sealed.as_ref());
+            }
+        };
+        if !self.near.has_places() {
+            let queued = lead.commit(|| {
+                queue();
+                Ok::<(), Infallible>(())
+            });
+            match queued {
+                Ok(()) => return leftover,
+                Err(never) => match never {},
+            }
+        }
+        let mut incoming = self.incoming(missed, value.clone());
         let mut known = Snapshot::vacant();
         loop {
             let mut displaced = Displaced::nothing();
-            let stored = lead.commit(|| self.near.put(&known, &mut incoming, &mut displaced));
+            let stored = lead.commit(|| {
+                self.near.put(&known, &mut incoming, &mut displaced)?;
+                queue();
+                Ok(())
+            });
             drop(displaced); // no lock is held here
-            let Err(seen) = stored else { return };
+            let Err(seen) = stored else { return leftover };
             known = compare(seen, &incoming);
         }
     }
 
     /// Puts an entry in from outside. Loads that run now are not stored.
-    pub(crate) fn put<Q: Query<K>>(&self, query: &Q, value: V) {
+    pub(crate) fn put<Q: Query<K>>(&self, query: &Q, value: V) -> Receipt {
         if !self.stores {
             return self.remove(query);
         }
-        let mut incoming = self.incoming(self.missed(query), value);
-        let mut known = Snapshot::vacant();
-        let hash = incoming.hash;
-        loop {
-            let mut displaced = Displaced::nothing();
-            let is_key = |other: &K| query.matches(other);
-            let put = || self.near.put(&known, &mut incoming, &mut displaced);
-            let stored = self.flights.supersede(hash, is_key, put);
-            drop(displaced); // no lock is held here
-            let Err(seen) = stored else { return };
-            known = compare(seen, &incoming);
-        }
+        let missed = self.missed(query);
+        let hash = missed.hash;
+        let is_key = |other: &K| query.matches(other);
+        let visit = self.far.as_ref().map(|far| {
+            let mut visit = far.visit(&missed.key, reentry::current());
+            visit.begin();
+            visit
+        });
+        let (sealed, failed) = match visit.as_ref().map(|visit| visit.seal(&value)) {
+            Some(Ok(sealed)) => (sealed, None),
+            // What is there now is not believed any more, all the same.
+            Some(Err(error)) => (None, Some(error)),
+            None => (None, None),
+        };
+        let change = || visit.as_ref().and_then(|visit| visit.change(sealed.as_ref()));
+        let change = if self.near.has_places() {
+            let mut incoming = self.incoming(missed, value);
+            let mut known = Snapshot::vacant();
+            loop {
+                let mut displaced = Displaced::nothing();
+                let put = || {
+                    self.near.put(&known, &mut incoming, &mut displaced)?;
+                    Ok(change())
+                };
+                let stored = self.flights.supersede(hash, is_key, put);
+                drop(displaced); // no lock is held here
+                match stored {
+                    Ok(change) => break change,
+                    Err(seen) => known = compare(seen, &incoming),
+                }
+            }
+        } else {
+            self.flights.supersede(hash, is_key, change)
+        };
+        let told = change.map_or_else(Receipt::ready, Change::tell);
+        failed.map_or_else(Receipt::ready, Receipt::failed).and(told)
     }
 
     fn incoming(&self, Missed { hash, key, plain, .. }: Missed<K>, value: V) -> Incoming<K, V> {
@@ -318,16 +621,30 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     }
 
     /// Removes an entry. Loads that run now are not stored.
-    pub(crate) fn remove<Q: Query<K>>(&self, query: &Q) {
+    pub(crate) fn remove<Q: Query<K>>(&self, query: &Q) -> Receipt {
         let hash = self.near.hash(query);
+        let far = self.far.as_ref();
+        let visit = far.map(|far| far.visit(&query.to_key(), reentry::current()));
         let mut known = Snapshot::vacant();
-        while let Err(seen) = self.flights.supersede(
-            hash,
-            |other| query.matches(other),
-            || self.near.take(hash, query, &known),
-        ) {
-            known = seen.resolve(|entry| query.matches(&entry.key));
+        loop {
+            let take = || {
+                let removed = self.near.take(hash, query, &known);
+                removed
+                    .map(|removed| (removed, visit.as_ref().and_then(|visit| visit.change(None))))
+            };
+            match self.flights.supersede(hash, |other| query.matches(other), take) {
+                Ok((removed, change)) => {
+                    drop(removed); // no lock is held here
+                    return change.map_or_else(Receipt::ready, Change::tell);
+                }
+                Err(seen) => known = seen.resolve(|entry| query.matches(&entry.key)),
+            }
         }
+    }
+
+    /// For how many loads the time of the one that begins now stands.
+    fn stands_for(&self, counted: bool) -> u64 {
+        if counted { self.counters.apart() } else { self.counters.led() }
     }
 
     /// Begins to time a load that stands for so many.
@@ -354,8 +671,8 @@ fn compare<K: NearKey, V>(
 
 /// What a call that found nothing does next.
 enum Turn<'a, K: NearKey, V> {
-    /// Runs the body.
-    Lead(Lead<'a, K, V>, Option<Stopwatch>),
+    /// Asks the far storage, and runs the body.
+    Lead(Lead<'a, K, V>),
     /// Waits for the body of another call.
     Follow(Arc<Flight<V>>),
     /// Nothing: another call has just stored the value.

@@ -10,8 +10,12 @@ pub struct Error {
     message: Arc<str>,
 }
 
-/// A result of gecaso's own.
-pub type Result<T, E = Error> = std::result::Result<T, E>;
+/// The error of somebody else's code: whatever it is, `?` makes this of it.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A result that may fail in any way: what the methods of a [`Storage`](crate::Storage) return, so
+/// that `?` takes whatever error their client has.
+pub type Result<T, E = BoxError> = std::result::Result<T, E>;
 
 impl Error {
     #[cold]

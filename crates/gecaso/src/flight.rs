@@ -6,21 +6,18 @@
 //! is still valid, are one step, under the lock of the flight's shard.
 //!
 //! Called by `call` and `cache`. Knows no storage: what "store" means is handed in. Runs no foreign
-//! code under its locks: foreign keys are compared over snapshots, wakers are woken and dropped
-//! outside. A flight that nobody follows allocates nothing.
+//! code under its locks: foreign keys are compared over snapshots. A flight that nobody follows
+//! allocates nothing.
 
 use crate::key::NearKey;
 use crate::outcome::SharedRest;
 use crate::reentry::{self, Chain, FlightId};
+use crate::signal::Signal;
 use crate::snapshot::Snapshot;
 use crate::sync::{self, Mutex};
 use crate::time::Alarm;
 use hashbrown::HashTable;
-use std::future::{Future, poll_fn};
-use std::mem;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Poll, Waker};
 
 /// Shards of the register of one cache. Only misses come here, so a few are enough.
 const SHARDS: usize = 16;
@@ -79,20 +76,7 @@ enum FlightKey<K> {
 pub(crate) struct Flight<V> {
     hash: u64,
     pub(crate) chain: Chain,
-    state: Mutex<State<V>>,
-}
-
-enum State<V> {
-    /// The body runs; these wait.
-    Flying(Seats),
-    Landed(Landing<V>),
-}
-
-/// The wakers of those who wait.
-#[derive(Default)]
-struct Seats {
-    wakers: Vec<Option<Waker>>,
-    free: Vec<usize>,
+    landing: Signal<Landing<V>>,
 }
 
 /// How a flight ended.
@@ -337,8 +321,7 @@ impl<K, V> Record<K, V> {
 
     fn flight(&mut self) -> Arc<Flight<V>> {
         let make = || {
-            let state = Mutex::new(State::Flying(Seats::default()));
-            Arc::new(Flight { hash: self.hash, chain: self.chain.clone(), state })
+            Arc::new(Flight { hash: self.hash, chain: self.chain.clone(), landing: Signal::new() })
         };
         self.flight.get_or_insert_with(make).clone()
     }
@@ -349,61 +332,7 @@ impl<V> Flight<V> {
     ///
     /// Cancellation: dropping the future takes its waker out, and concerns nobody else.
     pub(crate) async fn landing(&self, alarm: Alarm) -> Option<Landing<V>> {
-        let mut seat = Seat { flight: self, number: None };
-        let mut alarm = pin!(alarm);
-        poll_fn(|cx| match seat.wait(cx.waker()) {
-            Some(landing) => Poll::Ready(Some(landing)),
-            None => alarm.as_mut().poll(cx).map(|()| None),
-        })
-        .await
-    }
-
-    fn land(&self, landing: Landing<V>) {
-        let before = mem::replace(&mut *sync::lock(&self.state), State::Landed(landing));
-        if let State::Flying(seats) = before {
-            seats.wakers.into_iter().flatten().for_each(sync::wake);
-        }
-    }
-}
-
-/// A place among those who wait for a flight.
-struct Seat<'a, V> {
-    flight: &'a Flight<V>,
-    number: Option<usize>,
-}
-
-impl<V> Seat<'_, V> {
-    /// The landing, or a seat with this waker.
-    fn wait(&mut self, waker: &Waker) -> Option<Landing<V>> {
-        let waker = waker.clone(); // foreign code, like its drop: outside of the lock
-        let replaced = match &mut *sync::lock(&self.flight.state) {
-            State::Landed(landing) => return Some(landing.clone()),
-            State::Flying(seats) => {
-                let number = *self.number.get_or_insert_with(|| {
-                    seats.free.pop().unwrap_or_else(|| {
-                        seats.wakers.push(None);
-                        seats.wakers.len() - 1
-                    })
-                });
-                seats.wakers[number].replace(waker)
-            }
-        };
-        drop(replaced);
-        None
-    }
-}
-
-impl<V> Drop for Seat<'_, V> {
-    fn drop(&mut self) {
-        let Some(number) = self.number else { return };
-        let waker = match &mut *sync::lock(&self.flight.state) {
-            State::Flying(seats) => {
-                seats.free.push(number);
-                seats.wakers[number].take()
-            }
-            State::Landed(_) => None,
-        };
-        drop(waker);
+        alarm.unless(self.landing.heard()).await
     }
 }
 
@@ -492,7 +421,7 @@ impl<K: NearKey, V> Lead<'_, K, V> {
     fn end(&mut self, landing: Landing<V>) {
         self.leave();
         if let Some(flight) = self.flight.take() {
-            flight.land(landing);
+            flight.landing.say(landing);
         }
     }
 }

@@ -34,13 +34,16 @@
 // The bans of clippy.toml are for what ships.
 #![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::disallowed_macros))]
 
+#[cfg(all(feature = "macros", feature = "far"))]
+pub use gecaso_macros::Key;
 #[cfg(feature = "macros")]
 pub use gecaso_macros::cached;
 
 pub use crate::{
     builder::CacheBuilder,
     cache::Cache,
-    error::{Error, Result},
+    error::{BoxError, Error, Result},
+    fail_closed::FailClosed,
     key::NearKey,
     memory::{LruStorage, MemoryStorage},
     outcome::Value,
@@ -50,6 +53,17 @@ pub use crate::{
     storage::IntoTier,
     time::ManualClock,
 };
+
+#[cfg(feature = "far")]
+pub use crate::codec::{
+    FarValue,
+    key::{Key, KeyEncoder},
+    pack, unpack,
+};
+#[cfg(feature = "far")]
+pub use crate::far::{Far, FarStats, LruOver, Storage, Trouble};
+#[cfg(feature = "far")]
+pub use crate::params::{Param, Params};
 
 #[cfg(feature = "macros")]
 pub use crate::__private::method::{Handle, handle};
@@ -62,22 +76,41 @@ mod blocking;
 mod builder;
 mod cache;
 mod call;
+#[cfg(feature = "far")]
+mod codec;
 mod error;
+mod fail_closed;
+#[cfg_attr(not(feature = "far"), path = "far/off.rs")]
+mod far;
 mod flight;
 mod key;
 mod memory;
 mod outcome;
+#[cfg(feature = "far")]
+mod params;
 mod receipt;
 mod reentry;
+#[cfg(feature = "far")]
+mod runner;
 #[cfg(all(test, shuttle))]
 mod shuttle_tests;
+mod signal;
 mod snapshot;
 mod stats;
 mod storage;
 mod sync;
+#[cfg(feature = "testing")]
+pub mod testing;
+// Stamps are for storages outside of the process.
+#[cfg_attr(not(feature = "far"), allow(dead_code))]
 mod time;
 
 /// Compiles and runs every Rust block of the README.
 #[cfg(all(doctest, feature = "macros"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// As [`Readme`], for the page about the old library.
+#[cfg(all(doctest, feature = "macros", feature = "far"))]
+#[doc = include_str!("../../../docs/from-python.md")]
+struct FromPython;

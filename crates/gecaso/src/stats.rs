@@ -35,8 +35,11 @@ pub struct Stats {
     pub evictions: u64,
     /// Entries removed because their time was over.
     pub expirations: u64,
-    /// Entries held now, those that have expired and were not met since included.
+    /// Entries held now in this process, those that have expired and were not met since included.
     pub entries: u64,
+    /// What a storage outside of the process was asked, and what came of it.
+    #[cfg(feature = "far")]
+    pub far: crate::FarStats,
 }
 
 impl Stats {
@@ -60,6 +63,8 @@ impl Add for Stats {
             evictions: self.evictions + other.evictions,
             expirations: self.expirations + other.expirations,
             entries: self.entries + other.entries,
+            #[cfg(feature = "far")]
+            far: self.far + other.far,
         }
     }
 }

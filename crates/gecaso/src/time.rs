@@ -1,6 +1,7 @@
 //! The clock: the only file that reads it, and the timer that wakes those who wait with a bound.
 //!
 //! Time is monotonic, in nanoseconds since the process first asked; it says nothing about the wall.
+//! What other processes must understand is stamped with the time on the wall instead.
 //! A manual clock stands in for it in tests. Used by storages (expiry), `flight` (bounded waits)
 //! and `call` (how long loads take); knows none of them.
 
@@ -8,8 +9,8 @@ use crate::sync;
 use crate::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use crate::sync::{Condvar, Mutex, MutexGuard};
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -17,8 +18,30 @@ use std::time::{Duration, Instant};
 /// A moment: nanoseconds on a clock. 584 years fit.
 pub(crate) type Nanos = u64;
 
+/// A moment that other processes know, too: nanoseconds since 1970. See [`Clock::stamp`].
+pub(crate) type Stamp = u64;
+
+/// Not one of `sync`'s: it lives in a static, and no decision hangs on a moment between two stamps.
+type LastStamp = std::sync::atomic::AtomicU64;
+
 /// The moment that never comes.
 pub(crate) const NEVER: Nanos = Nanos::MAX;
+
+/// A moment on the wall: whole seconds since 1970, before it negative, and the nanoseconds that
+/// have passed since then.
+#[cfg(feature = "far")]
+pub(crate) fn since_1970(moment: std::time::SystemTime) -> (i128, u32) {
+    match moment.duration_since(std::time::UNIX_EPOCH) {
+        Ok(after) => (after.as_secs().into(), after.subsec_nanos()),
+        Err(error) => {
+            let before = error.duration();
+            match (-i128::from(before.as_secs()), before.subsec_nanos()) {
+                (seconds, 0) => (seconds, 0),
+                (seconds, nanoseconds) => (seconds - 1, 1_000_000_000 - nanoseconds),
+            }
+        }
+    }
+}
 
 /// `moment + span`, where too much is never.
 pub(crate) fn after(moment: Nanos, span: Duration) -> Nanos {
@@ -50,6 +73,8 @@ pub struct ManualClock {
 #[derive(Default)]
 struct Manual {
     now: AtomicU64,
+    /// The last stamp given out.
+    last: LastStamp,
     /// How often the clock was read: for tests of what reads none.
     #[cfg(test)]
     reads: AtomicU64,
@@ -72,6 +97,12 @@ impl ManualClock {
     #[cfg(shuttle)]
     pub(crate) fn alarms(&self) -> usize {
         self.state.alarms.lock().due.len()
+    }
+
+    /// How many hold this clock.
+    #[cfg(shuttle)]
+    pub(crate) fn holders(&self) -> usize {
+        Arc::strong_count(&self.state)
     }
 
     /// Moves the clock on, and wakes those whose wait is over.
@@ -113,6 +144,48 @@ impl Clock {
         }
     }
 
+    /// The time on the wall, in nanoseconds since 1970, never twice the same and never earlier than
+    /// one that was given out before or [met](Self::meet): the order in which loads, removals and
+    /// clears of this process began, that other processes can compare with their own. (A hybrid
+    /// clock: Kulkarni et al., "Logical Physical Clocks", 2014.) On a manual clock 1970 is when the
+    /// clock was made.
+    pub(crate) fn stamp(&self) -> Stamp {
+        let (last, wall) = self.stamps();
+        let mut stamp = wall;
+        let step = |last: Stamp| {
+            stamp = wall.max(last.saturating_add(1));
+            Some(stamp)
+        };
+        let _ = last.fetch_update(SeqCst, SeqCst, step);
+        stamp
+    }
+
+    /// The time on the wall, as it is: lifetimes that other processes must understand end by it.
+    pub(crate) fn wall(&self) -> Stamp {
+        self.stamps().1
+    }
+
+    /// Later stamps of this process are above `stamp`, which came from another one.
+    pub(crate) fn meet(&self, stamp: Stamp) {
+        self.stamps().0.fetch_max(stamp, SeqCst);
+    }
+
+    /// The last stamp that was given out or met, and what the wall says now.
+    pub(crate) fn last_and_wall(&self) -> (Stamp, Stamp) {
+        let (last, wall) = self.stamps();
+        (last.load(SeqCst), wall)
+    }
+
+    fn stamps(&self) -> (&LastStamp, Stamp) {
+        match self {
+            Clock::System => {
+                static LAST: LastStamp = LastStamp::new(0);
+                (&LAST, system_wall())
+            }
+            Clock::Manual(clock) => (&clock.state.last, clock.state.now.load(SeqCst)),
+        }
+    }
+
     /// A future that is ready at `at`.
     pub(crate) fn alarm(&self, at: Nanos) -> Alarm {
         Alarm { clock: self.clone(), at, id: None }
@@ -134,11 +207,35 @@ fn system_now() -> Nanos {
     Nanos::try_from(zero.elapsed().as_nanos()).unwrap_or(NEVER)
 }
 
+#[allow(clippy::disallowed_methods)] // the one place
+fn system_wall() -> Stamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| Nanos::try_from(since.as_nanos()).unwrap_or(NEVER))
+}
+
 /// Ready once its moment has come; dropped, it takes its waker out again.
 pub(crate) struct Alarm {
     clock: Clock,
     at: Nanos,
     id: Option<u64>,
+}
+
+impl Alarm {
+    /// The moment it rings at.
+    pub(crate) fn at(&self) -> Nanos {
+        self.at
+    }
+
+    /// What `future` brings, unless the alarm rings first. A future that is ready at once sets no
+    /// alarm.
+    pub(crate) async fn unless<F: Future>(self, future: F) -> Option<F::Output> {
+        let (mut future, mut alarm) = (pin!(future), pin!(self));
+        poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(brought) => Poll::Ready(Some(brought)),
+            Poll::Pending => alarm.as_mut().poll(cx).map(|()| None),
+        })
+        .await
+    }
 }
 
 impl Future for Alarm {

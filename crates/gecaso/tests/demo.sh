@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
-# The demo as a user meets it: exit codes, messages and figures on good, bad and odd directories.
+# The demo as a user meets it: exit codes, messages and figures on good, bad and odd directories, and
+# over a folder of kept results that is new, known, damaged or not to be had.
 #
 #   demo.sh PATH-OF-THE-BINARY
 set -euo pipefail
 demo=$1
+envelopes=$(cd "$(dirname "$0")/../../../fixtures/envelopes" && pwd)
 room=$(mktemp -d)
+export GECASO_DEMO_CACHE="$room/kept"
 trap 'chmod -R u+rwx "$room"; rm -rf "$room"' EXIT
 checks=0
 
@@ -22,6 +25,10 @@ fail() {
 }
 has() { # what is printed, regardless of how many blanks are between
     tr -s ' ' <<< "$out" | grep -qE -- "$1" || fail "no line like: $1"
+    checks=$((checks + 1))
+}
+hasnt() {
+    ! tr -s ' ' <<< "$out" | grep -qE -- "$1" || fail "a line like: $1"
     checks=$((checks + 1))
 }
 figure() { # the number in a row of the table
@@ -48,13 +55,108 @@ has '^hit ratio 100\.0 % 4 of 4 calls'
 has '^64 threads 1 body '
 has '^speed-up [0-9.]+ x'
 has '^a hit [0-9]+ ns'
-[ "$(grep -c 'files' <<< "$err")" -eq 4 ] || fail 'one plain line of progress for each of four steps'
+[ "$(grep -c 'files' <<< "$err")" -eq 6 ] || fail 'one plain line of progress for each of six steps'
+
+# What one run has kept, the next one finds.
+is 'found by the first run' "$(figure found)" 0
+is 'computed by the first run' "$(figure computed)" 4
+has '^folder [0-9.]+ ms asked for again, 4 from the folder'
 before=$(digest)
 run 0 "$room/good"
 is 'the same contents' "$(digest)" "$before"
+is 'found by the second run' "$(figure found)" 4
+is 'computed by the second run' "$(figure computed)" 0
+pushd "$room/good/deep" > /dev/null
+run 0 ..
+popd > /dev/null
+is 'found from elsewhere' "$(figure found)" 4
+hasnt '^(unusable|failed)'
+
+# A file that has changed is computed, even if its length and its time of modification have not.
+touch -r "$room/good/a.txt" "$room/time"
 printf 'one twO\nthree' > "$room/good/a.txt"
+touch -r "$room/time" "$room/good/a.txt"
 run 0 "$room/good"
 [ "$(digest)" != "$before" ] || fail 'another content has the same digest'
+is 'found beside a change' "$(figure found)" 3
+
+# Whatever happens to what was kept: the results are right, and what was unusable is counted.
+damaged() { # UNUSABLE FOUND WHAT: after damage to the folder, and then not any more
+    before=$(digest)
+    run 0 "$room/good"
+    is "the results over what is $3" "$(digest)" "$before"
+    is "entries that are $3" "$(figure unusable)" "$1"
+    is "found beside what is $3" "$(figure found)" "$2"
+    has "^unusable .*$3"
+    run 0 "$room/good"
+    hasnt '^unusable'
+    is "found after what was $3" "$(figure found)" 4
+}
+results() { # the files of the results, without those of other files' and what gecaso keeps itself
+    find "$GECASO_DEMO_CACHE" -type f -regextype sed -regex '.*/[0-9a-f]\{32\}_[0-9a-f]\{32\}' | sort
+}
+rm -r "$GECASO_DEMO_CACHE"
+run 0 "$room/good"
+mapfile -t kept < <(results)
+is 'files of results' "${#kept[@]}" 4
+is 'all files' "$(find "$GECASO_DEMO_CACHE" -type f | wc -l)" 5
+for at in 0 30 75 150 -1; do # in the head, the key and the value, and the end
+    size=$(stat -c %s "${kept[0]}")
+    at=$(((at + size) % size))
+    byte=$(od -An -tu1 -j "$at" -N 1 "${kept[0]}")
+    printf "\\x$(printf %02x $((byte ^ 4)))" |
+        dd of="${kept[0]}" bs=1 seek="$at" conv=notrunc status=none
+    damaged 1 3 '(corrupt|foreign)'
+done
+truncate -s -1 "${kept[1]}"
+damaged 1 3 '1 corrupt'
+printf x >> "${kept[1]}"
+damaged 1 3 '1 corrupt'
+: > "${kept[2]}"
+damaged 1 3 '1 foreign'
+seq 1 1000 > "${kept[2]}"
+damaged 1 3 '1 foreign'
+cp "${kept[0]}" "${kept[3]}" # another key's
+damaged 1 3 '1 foreign'
+cp "$envelopes/v1/rust.bin" "${kept[3]}" # another function's
+damaged 1 3 '1 foreign'
+cp "$envelopes/v2/unknown.bin" "${kept[3]}"
+damaged 1 3 '1 of another version'
+cp "$envelopes/v2/unknown.bin" "${kept[0]}"
+head -c 40 "${kept[2]}" > "${kept[1]}"
+printf 'gecaso' > "${kept[2]}"
+damaged 3 1 '1 corrupt, 1 foreign, 1 of another version'
+# Since when entries count is a file, too: without it, none does.
+rm "$GECASO_DEMO_CACHE"/*_epoch
+damaged 4 0 '4 too old or too new'
+
+# A folder that cannot be had is in nobody's way.
+without() { # WHY: the results are right, and it is said
+    is "the results of $1" "$(digest)" "$before"
+    is "found with $1" "$(figure found)" 0
+    has "^failed .*$1"
+    has '^64 threads 1 body '
+}
+mv "$GECASO_DEMO_CACHE" "$room/away"
+: > "$GECASO_DEMO_CACHE"
+run 0 "$room/good"
+without 'Not a directory'
+rm "$GECASO_DEMO_CACHE"
+full() { (trap '' XFSZ && ulimit -f 0 && "$demo" "$@" 2>&1); } # no file can grow
+out=$(full "$room/good") || fail 'a full disk'
+without 'File too large'
+is 'files that a full disk is left with' "$(find "$GECASO_DEMO_CACHE" -type f | wc -l)" 0
+rm -r "$GECASO_DEMO_CACHE"
+mv "$room/away" "$GECASO_DEMO_CACHE"
+run 0 "$room/good"
+is 'found when it is back' "$(figure found)" 4
+
+# Its own folder, below the directory, is left out.
+GECASO_DEMO_CACHE="$room/good/kept" run 0 "$room/good"
+GECASO_DEMO_CACHE="$room/good/kept" run 0 "$room/good"
+is 'files beside its own' "$(figure files)" 4
+has "^1 folder of the demo's own \(left out\)"
+rm -r "$room/good/kept"
 
 # Wrong arguments: a message on stderr, nothing on stdout, exit code 2.
 for wrong in "$room/missing" "$room/good/a.txt" ''; do
@@ -92,6 +194,7 @@ if [ -r "$odd/secret" ]; then
     if command -v setpriv > /dev/null; then
         cp "$demo" "$room/demo"
         chmod 755 "$room" "$room/demo"
+        chmod -R a+rwX "$GECASO_DEMO_CACHE"
         demo=as_nobody
         as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$room/demo" "$@"; }
     else
@@ -115,5 +218,21 @@ fi
 [ "$(grep -c "broken\|/loop" <<< "$out")" -eq 4 ] || fail 'a heading, and three of five'
 has '^ \.\.\.$'
 has '^64 threads 1 body '
+
+
+# A folder that must not be read, and one that must not be written.
+if [ "$unreadable" -eq 1 ]; then
+    is 'found by somebody else' "$(figure found)" 0
+    before=$(digest)
+    chmod 000 "$GECASO_DEMO_CACHE"
+    run 0 "$odd"
+    without 'Permission denied'
+    chmod 555 "$GECASO_DEMO_CACHE"
+    touch "$odd/fine"
+    run 0 "$odd"
+    is 'found in what cannot be written' "$(figure found)" 2
+    is 'computed beside it' "$(figure computed)" 1
+    has '^failed .*Permission denied'
+fi
 
 echo "demo.sh: $checks checks passed"

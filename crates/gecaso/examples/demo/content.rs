@@ -2,7 +2,10 @@
 //!
 //! Streams, so that a file of any size takes 64 KiB. Knows nothing of directories or tables.
 
+use crate::kept;
+use crate::walk::changed;
 use gecaso::{MemoryStorage, cached};
+use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -10,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::SystemTime;
 
 /// What one reading of a file found.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Content {
     pub(crate) bytes: u64,
     pub(crate) lines: u64,
@@ -21,15 +24,21 @@ pub(crate) struct Content {
     pub(crate) is_text: bool,
 }
 
-/// The most files that stay cached: one entry each.
+/// The most files that stay in memory: one entry each.
 const MOST: usize = 1 << 20;
 
 /// How often the costly body has run.
 pub(crate) static BODIES: AtomicU64 = AtomicU64::new(0);
 
-/// THE COSTLY FUNCTION. A file that changes gets another length or time, and so another key.
+/// What is asked: in front of the folder, results are kept in memory.
 #[cached(MemoryStorage::bounded(MOST))]
-pub(crate) fn read_through(path: &Path, length: u64, modified: SystemTime) -> io::Result<Content> {
+pub(crate) fn content_of(path: &Path, length: u64, changed: SystemTime) -> io::Result<Content> {
+    read_through(path, length, changed)
+}
+
+/// THE COSTLY FUNCTION. A file that changes gets another length or time, and so another key.
+#[cached(kept::files(), name = "demo/read_through")]
+pub(crate) fn read_through(path: &Path, length: u64, listed: SystemTime) -> io::Result<Content> {
     BODIES.fetch_add(1, Relaxed);
     let mut file = File::open(path)?;
     let mut tally = Tally::new();
@@ -45,7 +54,7 @@ pub(crate) fn read_through(path: &Path, length: u64, modified: SystemTime) -> io
     let content = tally.finish();
     // A file that changed meanwhile is an error, and errors are not stored.
     let now = file.metadata()?;
-    if content.bytes != length || now.len() != length || now.modified()? != modified {
+    if content.bytes != length || now.len() != length || changed(&now)? != listed {
         return Err(io::Error::other("it changed while it was read"));
     }
     Ok(content)

@@ -1,15 +1,20 @@
 //! The main job on real input: a costly function, cached over every file below a directory.
 //!
-//! `make demo`, or `make demo DIR=...`. Reads every file three times: through the cache (all
-//! misses), without it, and through the cache again (all hits), and compares what came out. Files
-//! that cannot be read are listed and left out. Exit code 2: the arguments are wrong; 1: a result
-//! is.
+//! `make demo`, or `make demo DIR=...`. Results are kept in memory and in a folder, where the next
+//! run finds them. Reads every file without the cache, asks for all of them three times through it
+//! (as the run begins; from the folder alone; from memory) and compares what came out. Files that
+//! cannot be read are listed and left out. Exit code 2: the arguments are wrong; 1: a result is.
 
 mod content;
+mod kept;
+mod passes;
 mod progress;
+#[path = "../file_storage/storage.rs"]
+mod storage;
 mod walk;
 
-use content::{BODIES, Content, read_through};
+use content::{Content, content_of, read_through};
+use passes::{Pass, crowd, hit_cost, pass};
 use progress::{Progress, grouped};
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -17,93 +22,20 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Barrier;
-use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 use walk::{Found, Oddities, walk};
-
-/// Asks for every file once, looking up its length and time first as any caller would have to.
-fn pass(
-    what: &'static str,
-    files: &[Found],
-    ask: impl Fn(&Path, u64, SystemTime) -> io::Result<Content>,
-) -> (Vec<io::Result<Content>>, Duration) {
-    let mut progress = Progress::new(what, Some(files.len()));
-    let begun = Instant::now();
-    let mut contents = Vec::with_capacity(files.len());
-    for file in files {
-        let stat = || {
-            let meta = fs::symlink_metadata(&file.path)?;
-            let is_same = meta.len() == file.length && meta.modified()? == file.modified;
-            is_same.then_some(()).ok_or_else(|| io::Error::other("it changed since it was listed"))
-        };
-        contents.push(stat().and_then(|()| ask(&file.path, file.length, file.modified)));
-        progress.at(contents.len() as u64);
-    }
-    let took = begun.elapsed();
-    progress.end();
-    (contents, took)
-}
-
-/// What a hit costs, in nanoseconds: the call alone, over all files again and again. The rounds are
-/// short, so that on a busy machine most of them are not interrupted.
-fn hit_cost(files: &[Found]) -> f64 {
-    let mut files = files.iter().cycle();
-    let mut rounds = [0.0; ROUNDS];
-    for round in &mut rounds {
-        let (mut calls, begun) = (0, Instant::now());
-        while begun.elapsed() < Duration::from_millis(1) {
-            for file in files.by_ref().take(64) {
-                let content = read_through(&file.path, file.length, file.modified);
-                std::hint::black_box(content.is_ok());
-            }
-            calls += 64;
-        }
-        *round = begun.elapsed().as_nanos() as f64 / f64::from(calls);
-    }
-    rounds.sort_by(f64::total_cmp);
-    rounds[ROUNDS / 2]
-}
-
-const ROUNDS: usize = 101;
-
-/// 64 threads ask for one missing key: how often the body ran, if all got the right answer. `None`:
-/// the file has changed meanwhile.
-fn crowd(file: &Found, right: Content) -> Result<Option<u64>, String> {
-    const THREADS: usize = 64;
-    read_through::invalidate(&file.path, file.length, file.modified);
-    let (before, all_here) = (BODIES.load(Relaxed), Barrier::new(THREADS));
-    let ask = || {
-        all_here.wait();
-        read_through(&file.path, file.length, file.modified)
-    };
-    let answers = std::thread::scope(|threads| {
-        let threads: Vec<_> = (0..THREADS).map(|_| threads.spawn(ask)).collect();
-        threads.into_iter().map(|thread| thread.join()).collect::<Vec<_>>()
-    });
-    let bodies = BODIES.load(Relaxed) - before;
-    for answer in answers {
-        match answer {
-            Ok(Ok(content)) if content == right => {}
-            Ok(Ok(content)) => return Err(format!("{}: {content:?}", file.path.display())),
-            Ok(Err(_)) => return Ok(None),
-            Err(_) => return Err(format!("{}: a thread panicked", file.path.display())),
-        }
-    }
-    Ok(Some(bodies))
-}
 
 fn run(root: &Path) -> Result<String, String> {
     let mut odd = Oddities::default();
     let mut progress = Progress::new("looking for files", None);
-    let mut files = walk(root, &mut odd, &mut progress);
+    let mut files = walk(root, &kept::folder(), &mut odd, &mut progress);
     progress.end();
     let mut table = format!("every file below {}\n\n", root.display());
 
-    // The first pass brings the files into the cache, and into the system's memory: from here on
-    // both sides read from there, and the comparison is fair.
-    let (first, _) = pass("first, all misses", &files, read_through);
-    let mut readable = first.iter();
+    // Reads the files into the system's memory: from here on all ways of asking read from there,
+    // and the comparison is fair.
+    let reading = pass("reading", &files, read_through::uncached);
+    let mut readable = reading.contents.iter();
     files.retain(|file| match readable.next() {
         Some(Err(error)) => {
             odd.note("unreadable files", &file.path, Some(error));
@@ -130,59 +62,47 @@ fn run(root: &Path) -> Result<String, String> {
 
 /// The passes that are measured, and their table.
 fn measure(files: &[Found], odd: &mut Oddities, table: &mut String) -> Result<(), String> {
-    let (bare, uncached) = pass("without the cache", files, read_through::uncached);
-    let before = read_through::stats();
-    let (again, cached) = pass("again, all hits", files, read_through);
-    let after = read_through::stats();
+    let bare = pass("without the cache", files, read_through::uncached);
+    let first = pass("first", files, content_of);
+    let found_first = read_through::stats().hits;
+    content_of::clear(); // what is kept in the folder stays there
+    let folder = pass("again, from the folder", files, content_of);
+    let found = read_through::stats().hits - found_first;
+    let before = content_of::stats();
+    let again = pass("again, from memory", files, content_of);
+    let after = content_of::stats();
 
-    let mut sum = Content { bytes: 0, lines: 0, words: 0, digest: 0, is_text: true };
-    let mut changed = 0_u64;
-    for ((file, bare), again) in files.iter().zip(&bare).zip(&again) {
-        let (Ok(bare), Ok(again)) = (bare, again) else {
-            changed += 1;
-            continue;
-        };
-        if bare != again {
-            return Err(format!(
-                "{}: {bare:?} without the cache, {again:?} with it",
-                file.path.display()
-            ));
-        }
-        if !again.is_text {
-            odd.note("not text (UTF-8); words and lines counted by bytes", &file.path, None);
-        }
-        sum.bytes += again.bytes;
-        sum.lines += again.lines;
-        sum.words += again.words;
-        sum.digest = sum.digest.rotate_left(5) ^ again.digest;
-    }
-    let (hits, misses) = (after.hits - before.hits, after.misses - before.misses);
+    let (contents, changed) = compare(files, [&bare, &first, &folder, &again])?;
     let mut row = |what: &str, figure: String, remark: &str| {
         let _ = writeln!(table, "{}", format!("{what:<14}{figure:>18}   {remark}").trim_end());
     };
-    row("files", grouped(files.len() as u64 - changed), "");
-    row("bytes", grouped(sum.bytes), "");
-    row("lines", grouped(sum.lines), "");
-    row("words", grouped(sum.words), "");
-    row(
-        "digest",
-        format!("{:016x}", sum.digest),
-        "FNV-1a of each content, folded in order of path",
-    );
-    row("uncached", millis(uncached), "every file read again");
-    row("cached", millis(cached), "every file asked for again, its length and time looked up");
-    row("speed-up", format!("{:.1} x", uncached.as_secs_f64() / cached.as_secs_f64()), "");
+    let sum = |of: fn(&Content) -> u64| grouped(contents.iter().map(|(_, it)| of(it)).sum());
+    row("files", grouped(contents.len() as u64), "");
+    row("bytes", sum(|content| content.bytes), "");
+    row("lines", sum(|content| content.lines), "");
+    row("words", sum(|content| content.words), "");
+    let digest = contents.iter().fold(0_u64, |sum, (_, it)| sum.rotate_left(5) ^ it.digest);
+    row("digest", format!("{digest:016x}"), "FNV-1a of each content, folded in order of path");
+    let kept = kept::folder();
+    let place = format!("of {} results, kept by earlier runs in {}", files.len(), kept.display());
+    row("found", grouped(found_first), &place);
+    row("computed", grouped(first.bodies), "by the costly function, when first asked for");
+    row("uncached", millis(bare.took), "every file read again");
+    row("first", millis(first.took), "every file asked for, with nothing in memory yet");
+    let times = bare.took.as_secs_f64() / folder.took.as_secs_f64();
+    let remark = format!("asked for again, {} from the folder: {times:.1} x", grouped(found));
+    row("folder", millis(folder.took), &remark);
+    row("cached", millis(again.took), "every file asked for again, its length and time looked up");
+    let times = bare.took.as_secs_f64() / again.took.as_secs_f64();
+    row("speed-up", format!("{times:.1} x"), "");
     row("a hit", format!("{:.0} ns", hit_cost(files)), "the call alone; median of 101 rounds");
+    let (hits, misses) = (after.hits - before.hits, after.misses - before.misses);
     let ratio = 100.0 * hits as f64 / (hits + misses).max(1) as f64;
     let calls = format!("{} of {} calls when asked again", grouped(hits), grouped(hits + misses));
     row("hit ratio", format!("{ratio:.1} %"), &calls);
 
-    let largest = files
-        .iter()
-        .zip(&again)
-        .filter_map(|(file, content)| content.as_ref().ok().map(|content| (file, *content)));
-    if let Some((file, content)) = largest.max_by_key(|(_, content)| content.bytes) {
-        match crowd(file, content)? {
+    if let Some((file, content)) = contents.iter().max_by_key(|(_, content)| content.bytes) {
+        match crowd(file, *content)? {
             Some(1) => {
                 row("64 threads", "1 body".to_owned(), "for one missing key, asked for at once")
             }
@@ -195,7 +115,42 @@ fn measure(files: &[Found], odd: &mut Oddities, table: &mut String) -> Result<()
     if changed > 0 {
         row("changed", grouped(changed), "changed or gone since they were listed; left out");
     }
+    let far = read_through::stats().far;
+    for (what, told) in [("unusable", kept::unusable(&far)), ("failed", kept::failed(&far))] {
+        if let Some((count, remark)) = told {
+            row(what, grouped(count), &remark);
+        }
+    }
+    for (file, content) in contents {
+        if !content.is_text {
+            odd.note("not text (UTF-8); words and lines counted by bytes", &file.path, None);
+        }
+    }
     Ok(())
+}
+
+/// What every pass has found alike; and how many files have changed meanwhile.
+fn compare<'a>(
+    files: &'a [Found],
+    passes: [&Pass; 4],
+) -> Result<(Vec<(&'a Found, Content)>, u64), String> {
+    let (mut contents, mut changed) = (Vec::with_capacity(files.len()), 0);
+    for (at, file) in files.iter().enumerate() {
+        match passes.map(|pass| pass.contents[at].as_ref().ok()) {
+            [Some(bare), Some(first), Some(folder), Some(again)] => {
+                if [first, folder, again].iter().any(|content| *content != bare) {
+                    return Err(format!(
+                        "{}: {bare:?} without the cache; with it {first:?}, then {folder:?}, then \
+                         {again:?}",
+                        file.path.display()
+                    ));
+                }
+                contents.push((file, *bare));
+            }
+            _ => changed += 1,
+        }
+    }
+    Ok((contents, changed))
 }
 
 fn millis(time: Duration) -> String {
@@ -231,6 +186,8 @@ fn main() -> ExitCode {
         eprintln!("demo: give another one: make demo DIR=...");
         return ExitCode::from(2);
     }
+    // Results outlive this process: their keys must not depend on where it was started.
+    let root = fs::canonicalize(&root).unwrap_or(root);
     match run(&root) {
         Ok(table) => match io::stdout().write_all(table.as_bytes()) {
             Ok(()) => ExitCode::SUCCESS,

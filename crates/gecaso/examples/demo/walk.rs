@@ -13,7 +13,23 @@ use std::time::SystemTime;
 pub(crate) struct Found {
     pub(crate) path: PathBuf,
     pub(crate) length: u64,
-    pub(crate) modified: SystemTime,
+    pub(crate) changed: SystemTime,
+}
+
+/// When a file was last changed in any way. Results are kept for longer than a process lives, and
+/// the time of modification can be set back by whoever copies or unpacks a file.
+#[cfg(unix)]
+pub(crate) fn changed(meta: &fs::Metadata) -> io::Result<SystemTime> {
+    use std::os::unix::fs::MetadataExt;
+    let seconds = u64::try_from(meta.ctime()).unwrap_or(0);
+    let nanos = u32::try_from(meta.ctime_nsec()).unwrap_or(0);
+    Ok(SystemTime::UNIX_EPOCH + std::time::Duration::new(seconds, nanos))
+}
+
+/// When a file was last changed.
+#[cfg(not(unix))]
+pub(crate) fn changed(meta: &fs::Metadata) -> io::Result<SystemTime> {
+    meta.modified()
 }
 
 /// What could not be read or is worth saying: how often, and the first three.
@@ -32,8 +48,18 @@ impl Oddities {
 }
 
 /// Lists the regular files below a directory, sorted. Symlinks are not followed, so there are no
-/// loops and no file is met twice; those that lead nowhere are noted.
-pub(crate) fn walk(root: &Path, odd: &mut Oddities, progress: &mut Progress) -> Vec<Found> {
+/// loops and no file is met twice; those that lead nowhere are noted. `own` is left out: a folder of
+/// results must not hold results about itself, or it doubles with every run.
+pub(crate) fn walk(
+    root: &Path,
+    own: &Path,
+    odd: &mut Oddities,
+    progress: &mut Progress,
+) -> Vec<Found> {
+    let is_own = |folder: &Path| {
+        let same = || Some(fs::canonicalize(folder).ok()? == fs::canonicalize(own).ok()?);
+        folder.file_name() == own.file_name() && same().unwrap_or(false)
+    };
     let (mut files, mut open) = (Vec::new(), vec![root.to_owned()]);
     while let Some(folder) = open.pop() {
         let entries = match fs::read_dir(&folder) {
@@ -55,9 +81,12 @@ pub(crate) fn walk(root: &Path, odd: &mut Oddities, progress: &mut Progress) -> 
                 odd.note("names that are not UTF-8 (read all the same)", &path, None);
             }
             match fs::symlink_metadata(&path) {
+                Ok(meta) if meta.is_dir() && is_own(&path) => {
+                    odd.note("folder of the demo's own (left out)", &path, None);
+                }
                 Ok(meta) if meta.is_dir() => open.push(path),
-                Ok(meta) if meta.is_file() => match meta.modified() {
-                    Ok(modified) => files.push(Found { path, length: meta.len(), modified }),
+                Ok(meta) if meta.is_file() => match changed(&meta) {
+                    Ok(changed) => files.push(Found { path, length: meta.len(), changed }),
                     Err(error) => odd.note("unreadable files", &path, Some(&error)),
                 },
                 Ok(meta) if meta.is_symlink() => match fs::metadata(&path) {

@@ -51,6 +51,12 @@ impl MemoryStorage {
         Self::with(Some(capacity), Clock::System)
     }
 
+    /// Keeps nothing, and has the clock of what does.
+    #[cfg(feature = "far")]
+    pub(crate) fn none(clock: &Clock) -> Self {
+        Self::with(Some(0), clock.clone())
+    }
+
     /// As many entries as there are different calls. Only for functions with few of them.
     pub fn unbounded() -> Self {
         Self::with(None, Clock::System)

@@ -90,6 +90,14 @@ where
 /// A part of a stored key.
 pub struct Stored<A: ?Sized + Arg<M>, M>(A::Owned);
 
+#[cfg(feature = "far")]
+impl<A: ?Sized + Arg<M>, M> Stored<A, M> {
+    #[inline]
+    pub(super) fn owned(&self) -> &A::Owned {
+        &self.0
+    }
+}
+
 impl<A: ?Sized + Arg<M>, M> Clone for Stored<A, M> {
     #[inline]
     fn clone(&self) -> Self {

@@ -5,6 +5,8 @@
 //! storage or policy: it speaks to `Cache`, `Query` and `Outcome`.
 
 pub mod arg;
+#[cfg(feature = "far")]
+mod arg_key;
 pub mod bits;
 pub mod erased;
 pub mod method;
@@ -12,6 +14,11 @@ pub mod probe;
 pub mod slot;
 
 pub use crate::cache::all;
+#[cfg(feature = "far")]
+pub use crate::codec::key::{Key, KeyEncoder};
+pub use crate::far::FarWords;
+#[cfg(not(feature = "far"))]
+pub use crate::far::NeedsFar;
 pub use crate::memory::MemoryStorage;
 pub use crate::outcome::Outcome;
 pub use crate::receipt::Receipt;
@@ -54,28 +61,24 @@ where
     }
 }
 
-/// What `invalidate` of a handle does; a cache that was never opened has nothing to remove.
-pub fn invalidate<Q, K, V>(cache: Option<&Cache<K, V>>, query: &Q) -> Receipt
+/// What `invalidate` of a handle does.
+pub fn invalidate<Q, K, V>(cache: &Cache<K, V>, query: &Q) -> Receipt
 where
     Q: crate::key::Query<K>,
     K: NearKey,
     V: Value,
 {
-    cache.map_or_else(Receipt::ready, |cache| cache.invalidate_query(query))
+    cache.invalidate_query(query)
 }
 
 /// What `peek` of a handle does: the entry as the function would have returned it.
-pub fn peek<Q, K, O, M>(
-    cache: Option<&Cache<K, O::Value>>,
-    query: &Q,
-    _: probe::Token<O, M>,
-) -> Option<O>
+pub fn peek<Q, K, O, M>(cache: &Cache<K, O::Value>, query: &Q, _: probe::Token<O, M>) -> Option<O>
 where
     Q: crate::key::Query<K>,
     K: NearKey,
     O: Outcome<M>,
 {
-    cache?.peek_query(query).map(O::from_value)
+    cache.peek_query(query).map(O::from_value)
 }
 
 /// The hit path: what a hit returns, or the owned key of a miss.
@@ -111,12 +114,13 @@ pub fn load<K, O, M>(
     keep: fn(&O::Value) -> bool,
     body: impl FnOnce() -> O,
     _: probe::Token<O, M>,
+    refuse: Option<fn(crate::Error) -> O>,
 ) -> O
 where
     K: NearKey,
     O: Outcome<M>,
 {
-    cache.load(missed, keep, body)
+    cache.load(missed, keep, body, refuse)
 }
 
 /// The twin of [`load`] for a future.
@@ -129,13 +133,14 @@ pub fn load_async<K, O, M, F>(
     keep: fn(&O::Value) -> bool,
     body: F,
     _: probe::Token<O, M>,
+    refuse: Option<fn(crate::Error) -> O>,
 ) -> Pin<Box<impl Future<Output = O>>>
 where
     K: NearKey,
     O: Outcome<M>,
     F: Future<Output = O>,
 {
-    Box::pin(cache.load_async(missed, keep, body))
+    Box::pin(cache.load_async(missed, keep, body, refuse))
 }
 
 /// Runs the body now and replaces the entry.
@@ -178,6 +183,28 @@ pub fn keep<O: Outcome<M>, M>(
     keep
 }
 
+/// What a function must return that is to fail when its storage cannot be asked.
+#[diagnostic::on_unimplemented(
+    message = "`fail_closed` needs a result that can say that the storage has failed",
+    label = "expected a `Result` whose error is `From<gecaso::Error>`"
+)]
+pub trait Refusable {
+    /// The answer of such a call.
+    fn refused(error: crate::Error) -> Self;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T, E: From<crate::Error>> Refusable for Result<T, E> {
+    fn refused(error: crate::Error) -> Self {
+        Err(error.into())
+    }
+}
+
+/// The answer of a call whose storage cannot be asked.
+pub fn refuse<O: Refusable>(error: crate::Error) -> O {
+    O::refused(error)
+}
+
 /// What the attribute's words say, each expression still to be evaluated.
 ///
 /// They are `fn` pointers so that the compiler refuses an expression that captures an argument.
@@ -195,11 +222,19 @@ pub struct Words<S> {
     pub whole: bool,
     /// The word `max_wait`.
     pub max_wait: Option<fn() -> std::time::Duration>,
+    /// Whether there is a word `name`.
+    pub is_named: bool,
+    /// The path of a free function, by that of its handle; `None`: the instantiation names it.
+    pub path: Option<fn() -> &'static str>,
+    /// What far storages are told.
+    pub far: fn() -> FarWords,
 }
 
 impl<S> Words<S> {
     /// Evaluates every expression, once, and opens the cache.
-    fn open<K, V, I>(self) -> Cache<K, V>
+    ///
+    /// `instance` is the name of the instantiation's type.
+    fn open<K, V, I>(self, instance: &str) -> Cache<K, V>
     where
         K: NearKey,
         V: Value,
@@ -210,15 +245,71 @@ impl<S> Words<S> {
             version: self.version,
             ttl: self.ttl.map(|ttl| ttl()),
             max_wait: self.max_wait.map(|max_wait| max_wait()),
+            identity: Some(self.identity(instance)),
+            far: (self.far)(),
         };
         Cache::open((self.storage)(), settings)
     }
+
+    /// Whose the entries in a far storage are: the function, by its name if it has been given one
+    /// and else by its path, and the types that it is instantiated with.
+    pub(crate) fn identity(&self, instance: &str) -> String {
+        let base = match (self.is_named, self.path) {
+            (true, _) => self.name,
+            (false, Some(path)) => path(),
+            (false, None) => return instance.trim_end_matches("::{{closure}}").to_owned(),
+        };
+        base.to_owned() + &parameters(instance)
+    }
+}
+
+/// The type arguments in a type's name: what stands in angle brackets behind a name. Those that a
+/// path begins with, as in `<S as Trait>::f`, stand around a type, and are looked into.
+fn parameters(name: &str) -> String {
+    let mut found = String::new();
+    let mut depth = 0_u32;
+    let mut before = None;
+    for (at, symbol) in name.char_indices() {
+        match symbol {
+            '<' if depth > 0 => depth += 1,
+            '<' if before.is_some_and(|c: char| c.is_alphanumeric() || "_:".contains(c)) => {
+                depth = 1;
+            }
+            '>' if depth > 0 && before != Some('-') => {
+                depth -= 1;
+                if depth == 0 {
+                    found.push('>');
+                }
+            }
+            _ => {}
+        }
+        if depth > 0 {
+            found.push_str(&name[at..at + symbol.len_utf8()]);
+        }
+        before = Some(symbol);
+    }
+    found
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, Words};
+    use super::{Duration, FarWords, Words};
     use crate::{Cache, LruStorage};
+
+    #[test]
+    fn type_arguments_are_found_wherever_they_stand() {
+        let found = [
+            ("()", ""),
+            ("a::S::f::{{closure}}", ""),
+            ("<a::S as a::Tr>::f::{{closure}}", ""),
+            ("a::S<u8>::f::{{closure}}", "<u8>"),
+            ("<a::S<u8> as a::Tr<b::W<c::X>>>::f<u32>::{{closure}}", "<u8><b::W<c::X>><u32>"),
+            ("a::_::__GecasoInstance<fn(u8) -> u16, 3>", "<fn(u8) -> u16, 3>"),
+        ];
+        for (name, parameters) in found {
+            assert_eq!(super::parameters(name), parameters, "{name}");
+        }
+    }
 
     #[test]
     fn words_become_the_settings_of_a_cache() {
@@ -229,8 +320,11 @@ mod tests {
             ttl: Some(|| Duration::from_secs(5)),
             max_wait: Some(|| Duration::from_secs(7)),
             whole: false,
+            is_named: true,
+            path: None,
+            far: FarWords::default,
         };
-        let cache: Cache<u8, u8> = words.open();
+        let cache: Cache<u8, u8> = words.open("");
         assert_eq!((cache.name(), cache.version()), ("people", 3));
         assert_eq!(cache.ttl, Some(Duration::from_secs(5)));
         assert_eq!(cache.max_wait, Duration::from_secs(7));

@@ -5,6 +5,7 @@
 
 use std::any::TypeId;
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::sync::{Mutex, PoisonError};
 
@@ -12,6 +13,31 @@ use super::{Words, erased::List, probe::Token};
 use crate::key::NearKey;
 use crate::outcome::{Outcome, Value};
 use crate::{Cache, IntoTier, Receipt, Stats};
+
+/// Whatever tells the type of a function's keys.
+pub trait TellsKey {
+    /// The type.
+    type Key: NearKey;
+}
+
+impl<Q: super::arg::Parts> TellsKey for &Q {
+    type Key = Q::Key;
+}
+
+/// Where there are no arguments: a closure that would make a key of them, and is never called.
+#[derive(Debug)]
+pub struct ByArguments<A, K>(PhantomData<fn(A) -> K>);
+
+impl<A, K: NearKey> ByArguments<A, K> {
+    /// Looks at the closure's type.
+    pub fn of(_: impl FnOnce(A) -> super::method::Keyed<K>) -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<A, K: NearKey> TellsKey for ByArguments<A, K> {
+    type Key = K;
+}
 
 /// What can be asked of a cache without knowing its types.
 pub(crate) trait AnyCache: Send + Sync {
@@ -100,42 +126,30 @@ impl Slots {
 
     /// The cache of one instantiation; opened now, from `words`, if this is its first call.
     ///
-    /// `query` and `token` are asked for their types only. `opened` is told of a new cache.
+    /// `by` and `token` are asked for their types only. `opened` is told of a new cache.
     #[inline]
-    pub fn get<I, Q, O, M, S, T>(
+    pub fn get<I, B, O, M, S, T>(
         &'static self,
         _: Instance<I>,
-        _query: &Q,
+        _by: B,
         _token: Token<O, M>,
         words: impl FnOnce() -> Words<S>,
-        opened: impl FnOnce(&'static Cache<Q::Key, O::Value>),
-    ) -> &'static Cache<Q::Key, O::Value>
+        opened: impl FnOnce(&'static Cache<B::Key, O::Value>),
+    ) -> &'static Cache<B::Key, O::Value>
     where
         I: ?Sized,
-        Q: super::arg::Parts,
+        B: TellsKey,
         O: Outcome<M>,
-        S: IntoTier<Q::Key, O::Value, T>,
+        S: IntoTier<B::Key, O::Value, T>,
     {
-        let id = id_of::<I, Cache<Q::Key, O::Value>>();
+        let id = id_of::<I, Cache<B::Key, O::Value>>();
         match self.list.find(id) {
             Some(cache) => cache,
-            None => self.open(id, words, opened, hides_an_outcome::<O, M>()),
+            None => {
+                let instance = std::any::type_name::<I>();
+                self.open(id, words, opened, hides_an_outcome::<O, M>(), instance)
+            }
         }
-    }
-
-    /// The cache of one instantiation, if it was opened.
-    pub fn opened<I, Q, O, M>(
-        &'static self,
-        _: Instance<I>,
-        _query: &Q,
-        _token: Token<O, M>,
-    ) -> Option<&'static Cache<Q::Key, O::Value>>
-    where
-        I: ?Sized,
-        Q: super::arg::Parts,
-        O: Outcome<M>,
-    {
-        self.list.find(id_of::<I, Cache<Q::Key, O::Value>>())
     }
 
     #[cold]
@@ -146,6 +160,7 @@ impl Slots {
         words: impl FnOnce() -> Words<S>,
         opened: impl FnOnce(&'static Cache<K, V>),
         hides: Option<&'static str>,
+        instance: &'static str,
     ) -> &'static Cache<K, V>
     where
         K: NearKey,
@@ -173,7 +188,12 @@ impl Slots {
         if let Some(cache) = self.list.find(id) {
             return cache;
         }
-        self.list.push(id, words.open(), opened)
+        let identity = (!words.is_named).then(|| words.identity(instance));
+        let cache = words.open(instance);
+        if let (Some(identity), true) = (identity, cache.has_far()) {
+            claim(identity, address);
+        }
+        self.list.push(id, cache, opened)
     }
 
     /// Empties every cache that was opened.
@@ -185,6 +205,24 @@ impl Slots {
     pub fn stats(&'static self) -> Stats {
         self.list.iter().fold(Stats::default(), |sum, cache| sum + cache.figures())
     }
+}
+
+/// Notes whose a path is. Entries far away are found by it, so two functions must not share one;
+/// functions inside of two blocks of one function do.
+///
+/// # Panics
+///
+/// If it is another function's.
+fn claim(path: String, address: usize) {
+    static PATHS: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
+    let mut paths = PATHS.lock().unwrap_or_else(PoisonError::into_inner);
+    let owner = *paths.entry(path.clone()).or_insert(address);
+    drop(paths);
+    assert!(
+        owner == address,
+        "two functions have the path `{path}`, by which their entries would be found in a storage \
+         outside of the process: give one of them a name, with the word `name = \"..\"`"
+    );
 }
 
 /// The identity of a cache `C` in a list: its instantiation and, so that a look-up can give back a

@@ -44,7 +44,7 @@ fn attempt<K: Label, M, O: Outcome<M, Value = u64>>(
     let key = K::of(1);
     let got = match world.cache.find(&ByRef::new(&key)) {
         Ok(value) => O::from_value(value),
-        Err(missed) => world.cache.load::<M, O>(missed, |_| true, body),
+        Err(missed) => world.cache.load::<M, O>(missed, |_| true, body, None),
     };
     if let Some(stamp) = stamp(&got) {
         world.accept(1, floor, &stamp);
@@ -146,13 +146,13 @@ fn private_errors_send_waiters_to_bodies_side_by_side() {
             }
             Ok::<u64, Private>(body.end())
         };
-        let call = world.cache.load_async::<OkPrivate, _>(missed, |_| true, body);
+        let call = world.cache.load_async::<OkPrivate, _>(missed, |_| true, body, None);
         block_on(counted_in(&waiting, call))
     };
     scope(|s| {
         s.spawn(|| {
             let missed = world.cache.missed(&ByRef::new(&1));
-            assert!(world.cache.load::<OkPrivate, _>(missed, |_| true, lead).is_err());
+            assert!(world.cache.load::<OkPrivate, _>(missed, |_| true, lead, None).is_err());
         });
         s.spawn(|| assert!(follow().is_ok()));
         s.spawn(|| assert!(follow().is_ok()));

@@ -60,7 +60,7 @@ fn clear_wins_over_those_who_look_again() {
     let look_again = || {
         let floor = world.floor(1);
         let missed = world.cache.missed(&ByRef::new(&1));
-        let got = world.cache.load::<Whole, _>(missed, |_| true, || world.body(1));
+        let got = world.cache.load::<Whole, _>(missed, |_| true, || world.body(1), None);
         world.accept(1, floor, &got);
     };
     scope(|s| {

@@ -15,6 +15,17 @@ struct Counting;
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+    /// Bytes that this thread holds. Below zero where it freed what another had allocated.
+    static HELD: Cell<isize> = const { Cell::new(0) };
+    /// The most that it has held.
+    static MOST: Cell<isize> = const { Cell::new(0) };
+}
+
+/// Counts so many bytes more, or fewer.
+fn hold(bytes: isize) {
+    let held = HELD.get() + bytes;
+    HELD.set(held);
+    MOST.set(MOST.get().max(held));
 }
 
 #[global_allocator]
@@ -26,17 +37,20 @@ static ALLOCATOR: Counting = Counting;
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        hold(layout.size() as isize);
         // SAFETY: the caller keeps the contract of `alloc`, which is the same.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        hold(-(layout.size() as isize));
         // SAFETY: `at` came from the same allocator with the same layout.
         unsafe { System.dealloc(at, layout) }
     }
 
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        hold(size as isize - layout.size() as isize);
         // SAFETY: as above.
         unsafe { System.realloc(at, layout, size) }
     }
@@ -49,6 +63,15 @@ fn allocations<R>(act: impl FnOnce() -> R) -> usize {
     let after = ALLOCATIONS.get();
     drop(result);
     after - before
+}
+
+/// The most bytes that this thread holds during `act` beyond those it held before, and the result.
+#[cfg(feature = "far")]
+pub(crate) fn most_allocated<R>(act: impl FnOnce() -> R) -> (usize, R) {
+    let before = HELD.get();
+    MOST.set(before);
+    let result = act();
+    (MOST.get().abs_diff(before), result)
 }
 
 /// Polls once, without a box; the future must be ready.

@@ -1,4 +1,5 @@
-//! Holds `docs/contract.md` to the sources: every test that it names exists.
+//! Holds `docs/contract.md` and `docs/from-python.md` to the sources: every test that they name
+//! exists.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ fn places(root: &Path, module: &str) -> Vec<PathBuf> {
         format!("crates/gecaso/tests/it/{path}.rs"),
         format!("crates/gecaso/src/{path}.rs"),
         format!("crates/gecaso-macros/tests/{path}.rs"),
+        format!("crates/gecaso-redis-example/tests/{path}.rs"),
         // A module inside of the file.
         format!("crates/gecaso/tests/it/{inline}.rs"),
         format!("crates/gecaso/src/{inline}.rs"),
@@ -43,11 +45,13 @@ fn named(text: &str) -> impl Iterator<Item = &str> {
 #[test]
 fn every_test_that_is_named_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let text = fs::read_to_string(root.join("docs/contract.md")).unwrap();
-    let names: Vec<&str> = named(&text).filter(|name| *name != "file::test").collect();
-    assert!(names.len() > 100, "only {} tests were found in the page", names.len());
-    let gone: Vec<_> = names.iter().filter(|name| !exists(&root, name)).collect();
-    assert!(gone.is_empty(), "named in docs/contract.md, and not there: {gone:#?}");
+    for (page, least) in [("docs/contract.md", 100), ("docs/from-python.md", 20)] {
+        let text = fs::read_to_string(root.join(page)).unwrap();
+        let names: Vec<&str> = named(&text).filter(|name| *name != "file::test").collect();
+        assert!(names.len() > least, "only {} tests were found in {page}", names.len());
+        let gone: Vec<_> = names.iter().filter(|name| !exists(&root, name)).collect();
+        assert!(gone.is_empty(), "named in {page}, and not there: {gone:#?}");
+    }
 }
 
 #[test]

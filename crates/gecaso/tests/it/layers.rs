@@ -17,27 +17,51 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("snapshot", &[]),
     // A policy sees slots and marks: no key, no value, no clock, no lock.
     ("memory/policy", &[]),
-    ("receipt", &["error"]),
-    ("stats", &["sync"]),
     ("blocking", &["sync"]),
     ("reentry", &["sync"]),
-    // A flight does not know what it stores, or where.
-    ("flight", &["key", "outcome", "reentry", "snapshot", "sync", "time"]),
+    // Said once; flights and receipts are made of it.
+    ("signal", &["sync"]),
+    ("receipt", &["blocking", "error", "signal"]),
+    // Drives futures, whatever they are.
+    ("runner", &["blocking", "signal", "sync"]),
+    // What is told with every set: the envelope holds it, too.
+    ("params", &[]),
+    ("codec", &["error", "params", "time"]),
     // A storage knows neither calls nor flights.
     ("memory", &["key", "memory/policy", "outcome", "snapshot", "sync", "time"]),
-    ("storage", &["key", "memory", "outcome"]),
-    ("cache", &["flight", "key", "memory", "outcome", "receipt", "stats", "storage"]),
-    ("builder", &["cache", "key", "memory", "outcome", "storage"]),
+    // A far storage knows neither calls nor flights, but for the chain that it works for.
+    (
+        "far",
+        &[
+            "codec", "error", "params", "memory", "receipt", "reentry", "runner", "signal", "sync",
+            "time",
+        ],
+    ),
+    ("stats", &["far", "sync"]),
+    // A flight does not know what it stores, or where.
+    ("flight", &["key", "outcome", "reentry", "signal", "snapshot", "sync", "time"]),
+    ("storage", &["codec", "far", "key", "memory", "outcome"]),
+    ("cache", &["far", "flight", "key", "memory", "outcome", "receipt", "stats", "storage"]),
+    ("builder", &["cache", "params", "key", "memory", "outcome", "storage"]),
+    ("fail_closed", &["cache", "error", "key", "outcome"]),
     (
         "call",
-        &["blocking", "cache", "flight", "key", "memory", "outcome", "reentry", "snapshot", "time"],
+        &[
+            "blocking", "cache", "error", "far", "flight", "key", "memory", "outcome", "receipt",
+            "reentry", "snapshot", "time",
+        ],
     ),
     // What generated code may name: it speaks to `Cache`, and knows no policy or flight; of
     // storages it hands out the default one's name.
     (
         "private",
-        &["cache", "call", "error", "key", "memory", "outcome", "receipt", "stats", "storage"],
+        &[
+            "cache", "call", "codec", "error", "far", "key", "memory", "outcome", "receipt",
+            "stats", "storage",
+        ],
     ),
+    // For the tests of users' storages.
+    ("testing", &["blocking", "codec", "error", "far", "params", "signal", "sync", "time"]),
 ];
 
 /// `Cache::builder` hands out the builder that makes a `Cache`: one type in two files.
@@ -47,6 +71,8 @@ const CIRCLE: (&str, &str) = ("cache", "builder");
 const LOCKS: &[(&str, &str)] = &[
     ("reentry.rs", "numbers of flights, drawn in blocks: only that they differ matters"),
     ("stats.rs", "counters that nothing is decided by"),
+    ("far/stats.rs", "counters that nothing is decided by"),
+    ("time.rs", "the last stamp: it lives in a static"),
     ("memory/bound.rs", "stamps and a hint: whoever reads an old one evicts a little out of order"),
     ("memory/tuner.rs", "notes of hits and the rule: lost or late, they cost a little hit ratio"),
     ("memory/shard.rs", "hit marks: a hint for the policy, under the shard's lock"),
@@ -171,7 +197,12 @@ fn exports(sources: &[Source]) -> BTreeMap<String, String> {
     let paths = paths_after("crate::", &lib.code);
     let split = |path: String| {
         let (module, name) = path.rsplit_once("::")?;
-        Some((name.to_owned(), module.replace("::", "/")))
+        let module = module.replace("::", "/");
+        let within =
+            |(name, _): &&(&str, _)| module == *name || module.starts_with(&format!("{name}/"));
+        let known =
+            LAYERS.iter().filter(within).map(|(name, _)| *name).max_by_key(|name| name.len());
+        Some((name.to_owned(), known.map_or(module.clone(), str::to_owned)))
     };
     paths.into_iter().filter_map(split).collect()
 }

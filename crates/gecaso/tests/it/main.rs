@@ -3,9 +3,15 @@
 //! What each test proves is listed in `docs/contract.md`. `GECASO_STRESS=n` makes the tests that
 //! repeat themselves do so n times as often.
 
+#[cfg(feature = "far")]
+mod envelopes;
 mod event;
 mod runtime;
+#[cfg(feature = "far")]
+mod samples;
 mod storages;
+#[cfg(feature = "testing")]
+mod targets;
 
 mod allocations;
 mod bounds;
@@ -28,6 +34,18 @@ mod shared_bound;
 mod stampede;
 mod statistics;
 
+#[cfg(feature = "far")]
+mod elsewhere;
+#[cfg(feature = "testing")]
+mod far_chaos;
+#[cfg(feature = "testing")]
+mod far_conformance;
+#[cfg(feature = "testing")]
+mod far_lru;
+
+#[cfg(feature = "far")]
+mod far_keys;
+
 #[cfg(feature = "macros")]
 mod macro_arguments;
 #[cfg(feature = "macros")]
@@ -40,3 +58,25 @@ mod macro_results;
 mod macro_shapes;
 #[cfg(feature = "macros")]
 mod macro_words;
+
+#[cfg(feature = "far")]
+mod far_codec;
+#[cfg(feature = "far")]
+mod far_drift;
+#[cfg(feature = "testing")]
+mod far_fuzz;
+#[cfg(feature = "far")]
+mod far_hostile;
+
+#[cfg(feature = "far")]
+mod far_calls;
+#[cfg(feature = "far")]
+mod far_failures;
+#[cfg(feature = "far")]
+mod far_invalidation;
+#[cfg(all(feature = "far", feature = "macros"))]
+mod far_macro;
+#[cfg(feature = "far")]
+mod scripted;
+#[cfg(all(feature = "far", feature = "macros"))]
+mod seed_readme;

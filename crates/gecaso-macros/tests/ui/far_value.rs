@@ -1,0 +1,29 @@
+//! A result that cannot be kept outside of the process.
+
+#![allow(dead_code, unused_variables)]
+
+use gecaso::{Params, Result, Storage, cached};
+
+struct Elsewhere;
+
+impl Storage for Elsewhere {
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+    async fn set(&self, key: &str, value: &[u8], params: &Params) -> Result<()> {
+        Ok(())
+    }
+    async fn remove(&self, keys: &[&str]) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[derive(Clone)]
+struct Report(String);
+
+#[cached(Elsewhere)] //~ ERROR `Report` cannot be kept outside of this process
+fn f(n: u32) -> Report {
+    Report(n.to_string())
+}
+
+fn main() {}

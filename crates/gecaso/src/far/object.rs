@@ -1,0 +1,525 @@
+//! A far storage as this process uses it: its deadline, its breaker, its counters, and the
+//! caretaker that repeats in the background what has failed.
+//!
+//! `Far` is the handle that users hold; functions attach their `part`s to it. Knows no call, no
+//! flight, and no type of keys and values.
+
+use super::Storage;
+use super::breaker::Breaker;
+use super::erased::{Erased, Operation};
+use super::part::Part;
+use super::stats::{Count, Counters, FarStats};
+use crate::codec::limits::Limits;
+use crate::error::BoxError;
+use crate::runner;
+use crate::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use crate::sync::{self, Mutex};
+use crate::time::{Clock, ManualClock, Nanos, after};
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::task::Poll;
+use std::time::Duration;
+
+/// A storage outside of the process, whatever its type: with choices of its own, shared by as many
+/// functions as you like.
+///
+/// A storage may be given to a cache as it is; then it has all of this by default. Take a `Far` to
+/// choose the storage at run time, to set its deadline, or to share it: functions that use clones
+/// of one `Far` share what is known about the storage's health. Each function has entries of its
+/// own.
+///
+/// ```
+/// # use gecaso::{Params, Result, Storage};
+/// # use std::{collections::HashMap, sync::Mutex};
+/// # #[derive(Default)]
+/// # struct Elsewhere(Mutex<HashMap<String, Vec<u8>>>);
+/// # impl Storage for Elsewhere {
+/// #     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>> {
+/// #         Ok(self.0.lock().unwrap().get(key).cloned())
+/// #     }
+/// #     async fn set(&self, key: &str, value: &[u8], _: &Params) -> Result<()> {
+/// #         self.0.lock().unwrap().insert(key.to_owned(), value.to_vec());
+/// #         Ok(())
+/// #     }
+/// #     async fn remove(&self, keys: &[&str]) -> Result<()> {
+/// #         keys.iter().for_each(|key| drop(self.0.lock().unwrap().remove(*key)));
+/// #         Ok(())
+/// #     }
+/// # }
+/// use gecaso::{Cache, Far};
+/// use std::time::Duration;
+///
+/// let far = Far::new(Elsewhere::default()).deadline(Duration::from_millis(20));
+/// let names: Cache<u64, String> = Cache::builder().storage(far.clone()).name("names").build();
+/// let sizes: Cache<String, u64> = Cache::builder().storage(far.clone()).name("sizes").build();
+/// names.get_with(&1, || "one".into());
+/// sizes.get_with("one", || 3);
+/// assert_eq!(far.stats().sets, 2);
+/// ```
+#[derive(Clone)]
+pub struct Far {
+    object: Arc<Object>,
+}
+
+pub(super) struct Object {
+    storage: Arc<dyn Erased>,
+    options: Options,
+    reads: Breaker,
+    writes: Breaker,
+    counters: Counters,
+    parts: Mutex<Vec<Weak<Part>>>,
+    /// Whether a caretaker is at work.
+    is_tended: AtomicBool,
+    /// Whether standard error has been told that the storage is given up.
+    has_told: AtomicBool,
+}
+
+#[derive(Clone)]
+struct Options {
+    clock: Clock,
+    deadline: Duration,
+    limits: Limits,
+    listener: Option<Arc<dyn Fn(&Trouble<'_>) + Send + Sync>>,
+}
+
+/// Something that a far storage, or a value on its way there, did not do. Calls go on without it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Trouble<'a> {
+    /// An operation failed.
+    Failed {
+        /// `"get"`, `"set"` or `"remove"`.
+        operation: &'static str,
+        /// What the storage said, or that it took too long.
+        error: &'a (dyn std::error::Error + 'static),
+    },
+    /// So many operations in a row have failed that the storage is left alone until it answers
+    /// again.
+    Opened {
+        /// The last one.
+        operation: &'static str,
+    },
+    /// The storage answers again.
+    Closed,
+    /// A value cannot be kept far away: it cannot be encoded, or is too large. Reported once for
+    /// each function.
+    Unencodable {
+        /// The name of the cache.
+        function: &'a str,
+        /// Why.
+        error: &'a (dyn std::error::Error + 'static),
+    },
+}
+
+impl fmt::Display for Trouble<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Trouble::Failed { operation, error } => write!(f, "`{operation}` failed: {error}"),
+            Trouble::Opened { operation } => write!(
+                f,
+                "`{operation}` has failed so often that the storage is left alone until it answers"
+            ),
+            Trouble::Closed => f.write_str("the storage answers again"),
+            Trouble::Unencodable { function, error } => {
+                write!(f, "a value of `{function}` cannot be kept outside of the process: {error}")
+            }
+        }
+    }
+}
+
+/// Where an operation is driven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// By whoever awaits it.
+    Here,
+    /// By this thread at first, and by one of gecaso's if it has to wait: the caller parks.
+    Apart,
+}
+
+/// Why an operation brought nothing.
+#[derive(Debug)]
+pub(super) enum Failure {
+    Said(BoxError),
+    TimedOut(Duration),
+    /// It was not tried.
+    Skipped,
+}
+
+impl Failure {
+    /// The same once more: one operation may have been for many keys.
+    pub(super) fn again(&self) -> Failure {
+        match self {
+            Failure::Said(error) => Failure::Said(error.to_string().into()),
+            Failure::TimedOut(limit) => Failure::TimedOut(*limit),
+            Failure::Skipped => Failure::Skipped,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Said(error) => write!(f, "{error}"),
+            Failure::TimedOut(limit) => write!(f, "no answer within {limit:?}"),
+            Failure::Skipped => f.write_str("it has failed too often and was not asked"),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// How long one call may wait for the storage, all its operations together.
+pub(crate) struct Budget {
+    pub(super) left: Duration,
+    /// Since when it has been waited for, if that is still to be taken off.
+    waits_since: Option<Nanos>,
+}
+
+/// How often the caretaker tries.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Removals in one try.
+const BATCH: usize = 64;
+/// The key that the caretaker asks for.
+const PROBE: &str = "gecaso_probe";
+
+impl Far {
+    /// How long one call waits for the storage at most, unless told otherwise.
+    pub const DEFAULT_DEADLINE: Duration = Duration::from_millis(100);
+
+    /// A storage with the choices of this type, all of them by default.
+    pub fn new<S: Storage>(storage: S) -> Self {
+        let options = Options {
+            clock: Clock::System,
+            deadline: Self::DEFAULT_DEADLINE,
+            limits: Limits::default(),
+            listener: None,
+        };
+        Self::with(Arc::new(storage), options)
+    }
+
+    fn with(storage: Arc<dyn Erased>, options: Options) -> Self {
+        let object = Object {
+            storage,
+            options,
+            reads: Breaker::default(),
+            writes: Breaker::default(),
+            counters: Counters::default(),
+            parts: Mutex::new(Vec::new()),
+            is_tended: AtomicBool::new(false),
+            has_told: AtomicBool::new(false),
+        };
+        Far { object: Arc::new(object) }
+    }
+
+    /// What a storage expression gives: a `Far` stays what it is.
+    pub(super) fn of<S: Storage>(storage: S) -> Self {
+        storage.as_far().unwrap_or_else(|| Far::new(storage))
+    }
+
+    fn but(self, change: impl FnOnce(&mut Options)) -> Self {
+        let mut options = self.object.options.clone();
+        change(&mut options);
+        Self::with(self.object.storage.clone(), options)
+    }
+
+    /// How long one call waits for the storage at most, all operations together; then it goes on
+    /// without. By default [`Far::DEFAULT_DEADLINE`]. This and the other choices make another
+    /// `Far` over the same storage: choose first, then share.
+    #[must_use]
+    pub fn deadline(self, deadline: Duration) -> Self {
+        self.but(|options| options.deadline = deadline)
+    }
+
+    /// The most that a value may take, in bytes: 16 MiB by default. Larger ones are not stored, and
+    /// what claims to be larger is not read.
+    #[must_use]
+    pub fn max_value(self, bytes: usize) -> Self {
+        self.but(|options| options.limits.value = bytes)
+    }
+
+    /// Is told of what goes wrong, in the thread where it does; must not block. Without a listener
+    /// values that cannot be stored, and the first time that the storage is given up, are told on
+    /// standard error.
+    #[must_use]
+    pub fn on_trouble(self, listener: impl Fn(&Trouble<'_>) + Send + Sync + 'static) -> Self {
+        self.but(|options| options.listener = Some(Arc::new(listener)))
+    }
+
+    /// On a clock in a test's hand: deadlines, lifetimes and what is tried again follow it.
+    #[must_use]
+    pub fn with_clock(self, clock: &ManualClock) -> Self {
+        self.but(|options| options.clock = Clock::Manual(clock.clone()))
+    }
+
+    /// What was asked of the storage so far, by all who share this `Far`.
+    pub fn stats(&self) -> FarStats {
+        let owed = self.object.parts().iter().map(|part| part.owed()).sum();
+        self.object.counters.snapshot(owed)
+    }
+
+    /// Whether the storage is left alone for now, because it has failed too often.
+    pub fn is_given_up(&self) -> bool {
+        self.object.reads.is_open() || self.object.writes.is_open()
+    }
+
+    pub(super) fn object(&self) -> &Arc<Object> {
+        &self.object
+    }
+
+    /// Whether anything is still to be done in the background.
+    #[cfg(all(test, shuttle))]
+    pub(crate) fn is_busy(&self) -> bool {
+        let owes = |part: &Arc<Part>| part.owes();
+        let is_tended = self.object.is_tended.load(SeqCst);
+        is_tended || self.is_writing() || self.object.parts().iter().any(owes)
+    }
+
+    /// Whether a write is under way, or waits.
+    #[cfg(all(test, shuttle))]
+    pub(crate) fn is_writing(&self) -> bool {
+        self.object.parts().iter().any(|part| part.is_writing())
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.object.options.clock
+    }
+}
+
+impl fmt::Debug for Far {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut f = f.debug_struct("Far");
+        f.field("deadline", &self.object.options.deadline).field("stats", &self.stats()).finish()
+    }
+}
+
+/// As the storage itself, past deadline and breaker: so that something can be put around it.
+impl Storage for Far {
+    async fn get(&self, key: &str) -> crate::Result<Option<Vec<u8>>> {
+        self.object.storage.clone().get(key.into()).await
+    }
+    async fn set(&self, key: &str, value: &[u8], params: &crate::Params) -> crate::Result<()> {
+        self.object.storage.clone().set(key.into(), value.into(), Arc::new(params.clone())).await
+    }
+    async fn remove(&self, keys: &[&str]) -> crate::Result<()> {
+        let keys = keys.iter().map(|key| Arc::from(*key)).collect();
+        self.object.storage.clone().remove(keys).await
+    }
+    fn as_far(&self) -> Option<Far> {
+        Some(self.clone())
+    }
+}
+
+impl Object {
+    pub(super) fn storage(&self) -> Arc<dyn Erased> {
+        self.storage.clone()
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.options.clock
+    }
+
+    pub(super) fn deadline(&self) -> Duration {
+        self.options.deadline
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.options.limits
+    }
+
+    pub(super) fn count(&self, what: Count) {
+        self.counters.add(what);
+    }
+
+    /// Whether writes are tried.
+    pub(super) fn takes_writes(&self) -> bool {
+        !self.writes.is_open()
+    }
+
+    /// The parts of the functions that use this storage.
+    fn parts(&self) -> Vec<Arc<Part>> {
+        sync::lock(&self.parts).iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// The part of this name, shared by all who attach under it.
+    pub(super) fn part(
+        &self,
+        is: impl Fn(&Part) -> bool,
+        make: impl FnOnce() -> Part,
+    ) -> Arc<Part> {
+        let mut parts = sync::lock(&self.parts);
+        parts.retain(|part| part.strong_count() > 0);
+        let found = parts.iter().filter_map(Weak::upgrade).find(|part| is(part));
+        found.unwrap_or_else(|| {
+            let part = Arc::new(make());
+            parts.push(Arc::downgrade(&part));
+            part
+        })
+    }
+
+    /// Reads, within the budget of a call.
+    pub(super) async fn read(
+        self: &Arc<Self>,
+        operation: Operation<Option<Vec<u8>>>,
+        mode: Mode,
+        budget: &mut Budget,
+    ) -> Result<Option<Vec<u8>>, Failure> {
+        if budget.waits_since.is_some() {
+            budget.settle(self.clock().now());
+        }
+        if self.reads.is_open() || budget.left.is_zero() {
+            return Err(Failure::Skipped);
+        }
+        // Most answer at once, or nothing would be fast: the clock is read for those that do not.
+        let limit = budget.left;
+        let mut wait = || {
+            let now = self.clock().now();
+            budget.waits_since = Some(now);
+            self.clock().alarm(after(now, limit))
+        };
+        let read = match mode {
+            Mode::Here => {
+                let mut operation = operation;
+                match poll_once(&mut operation).await {
+                    Poll::Ready(read) => Some(read),
+                    Poll::Pending => wait().unless(operation).await,
+                }
+            }
+            Mode::Apart => match runner::begin(operation) {
+                Ok(read) => Some(read),
+                Err(apart) => wait().unless(apart.brought()).await,
+            },
+        };
+        let outcome = match read {
+            Some(Ok(found)) => Ok(found),
+            Some(Err(error)) => Err(Failure::Said(error)),
+            None => Err(Failure::TimedOut(limit)),
+        };
+        self.judge(&self.reads, "get", outcome.as_ref().err());
+        outcome
+    }
+
+    /// A write has ended.
+    pub(super) fn wrote(self: &Arc<Self>, operation: &'static str, failure: Option<&Failure>) {
+        self.judge(&self.writes, operation, failure);
+    }
+
+    fn judge(
+        self: &Arc<Self>,
+        breaker: &Breaker,
+        operation: &'static str,
+        failure: Option<&Failure>,
+    ) {
+        let Some(error) = failure else { return breaker.answered() };
+        if matches!(error, Failure::Skipped) {
+            return;
+        }
+        self.report(&Trouble::Failed { operation, error });
+        if breaker.failed() {
+            self.report(&Trouble::Opened { operation });
+            self.tend();
+        }
+    }
+
+    pub(super) fn report(&self, trouble: &Trouble<'_>) {
+        match (&self.options.listener, trouble) {
+            (Some(listener), trouble) => {
+                // One that panics is its owner's business; the panic hook has reported it.
+                let _ = catch_unwind(AssertUnwindSafe(|| listener(trouble)));
+            }
+            (None, Trouble::Failed { .. } | Trouble::Closed) => {}
+            (None, Trouble::Opened { .. }) if self.has_told.swap(true, SeqCst) => {}
+            (None, trouble) => tell(trouble),
+        }
+    }
+
+    /// Sees to it that a caretaker is at work.
+    pub(super) fn tend(self: &Arc<Self>) {
+        if !self.is_tended.swap(true, SeqCst) {
+            runner::spawn(Box::pin(caretaker(Arc::downgrade(self))));
+        }
+    }
+
+    /// One round of the caretaker. Whether there is more to do.
+    async fn care(self: &Arc<Self>) -> bool {
+        if self.reads.is_open() {
+            let probe = Operation::new(self.storage().get(PROBE.into()), None);
+            let alarm = self.clock().alarm(after(self.clock().now(), self.options.deadline));
+            if let Some(Ok(_)) = alarm.unless(probe).await {
+                self.reads.close();
+                self.report(&Trouble::Closed);
+            }
+        }
+        if self.writes.is_open() {
+            let outcome = self.remove(vec![PROBE.into()]).await;
+            if outcome.is_ok() {
+                self.writes.close();
+                self.report(&Trouble::Closed);
+            }
+        }
+        let mut owes = false;
+        for part in self.parts() {
+            if self.takes_writes() {
+                part.pay(BATCH).await;
+            }
+            owes |= part.owes();
+        }
+        owes || self.reads.is_open() || self.writes.is_open()
+    }
+
+    /// Removes, in the background.
+    pub(super) async fn remove(&self, keys: Vec<Arc<str>>) -> Result<(), Failure> {
+        let operation = Operation::new(self.storage().remove(keys), None);
+        let limit = self.options.deadline;
+        let alarm = self.clock().alarm(after(self.clock().now(), limit));
+        match alarm.unless(operation).await {
+            Some(outcome) => outcome.map_err(Failure::Said),
+            None => Err(Failure::TimedOut(limit)),
+        }
+    }
+}
+
+/// Repeats in the background what has failed, until nothing is left to do or nobody uses the
+/// storage any more.
+async fn caretaker(object: Weak<Object>) {
+    loop {
+        let Some(clock) = object.upgrade().map(|object| object.clock().clone()) else { return };
+        clock.alarm(after(clock.now(), PAUSE)).await;
+        let Some(object) = object.upgrade() else { return };
+        if !object.care().await {
+            object.is_tended.store(false, SeqCst);
+            // What failed in between has seen a caretaker at work.
+            let is_idle = !object.reads.is_open()
+                && !object.writes.is_open()
+                && !object.parts().iter().any(|part| part.owes());
+            if is_idle || object.is_tended.swap(true, SeqCst) {
+                return;
+            }
+        }
+    }
+}
+
+impl Budget {
+    pub(super) fn new(left: Duration) -> Self {
+        Budget { left, waits_since: None }
+    }
+
+    /// Takes off what has been waited for.
+    pub(super) fn settle(&mut self, now: Nanos) {
+        if let Some(since) = self.waits_since.take() {
+            self.left = self.left.saturating_sub(Duration::from_nanos(now.saturating_sub(since)));
+        }
+    }
+}
+
+/// One poll, with the waker of whoever awaits this.
+async fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    poll_fn(|cx| Poll::Ready(Pin::new(&mut *future).poll(cx))).await
+}
+
+#[allow(clippy::disallowed_macros)] // the one place
+fn tell(trouble: &Trouble<'_>) {
+    eprintln!("gecaso: {trouble}");
+}
