@@ -44,10 +44,10 @@ test-start:
 	@rm -f "$(TARGET)/ran"
 
 test-unit:
-	$(RAN) unit $(CARGO) test -p gecaso -p gecaso-macros --lib
+	$(RAN) unit $(CARGO) test -p gecaso -p gecaso-macros --features gecaso/testing --lib
 
 test-it:
-	$(RAN) it $(CARGO) test -p gecaso --test '*'
+	$(RAN) it $(CARGO) test -p gecaso --features testing --test '*'
 
 # Without the macro: what somebody compiles who only wants `Cache`.
 test-bare:
@@ -58,7 +58,7 @@ test-ui:
 	$(RAN) ui $(CARGO) test -p gecaso-macros --test '*'
 
 test-doc:
-	$(RAN) doc $(CARGO) test -p gecaso --doc
+	$(RAN) doc $(CARGO) test -p gecaso --features testing --doc
 
 # Each example asserts what it shows.
 test-examples:
@@ -96,7 +96,7 @@ $(VENV)/tried: .ci/requirements.txt
 .PHONY: model
 model: ## Model checks: shuttle tries GECASO_SCHEDULES interleavings
 	RUSTFLAGS='--cfg shuttle' $(RAN) model $(CARGO) test --target-dir "$(TARGET)/shuttle" \
-	    -p gecaso --lib --release shuttle
+	    -p gecaso --features testing --lib --release shuttle
 
 .PHONY: bench
 bench: ## gecaso beside its rivals, in one run; ARGS='--quick --only hit'
@@ -105,8 +105,12 @@ bench: ## gecaso beside its rivals, in one run; ARGS='--quick --only hit'
 .PHONY: lint
 lint: ## Format, clippy and the number of dependencies, all as in CI
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
-	$(CARGO) clippy -p gecaso --lib --no-default-features --quiet -- -D warnings
+	$(CARGO) clippy --workspace --all-targets --features gecaso/testing --quiet -- -D warnings
+	@for features in '' macros far 'macros far tokio'; do \
+	    echo "clippy with the features '$$features'"; \
+	    $(CARGO) clippy -p gecaso --lib --no-default-features --features "$$features" --quiet \
+	        -- -D warnings; \
+	done
 	@bash .ci/dependencies
 
 .PHONY: fmt
@@ -115,7 +119,8 @@ fmt: ## Format everything
 
 .PHONY: docs
 docs: ## The documentation, warnings denied: target/doc/gecaso
-	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps -p gecaso -p gecaso-macros
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps -p gecaso -p gecaso-macros \
+	    --features gecaso/testing
 
 # Coverage for libFuzzer by stable flags of rustc: no nightly, and nothing to install.
 FUZZ_RUNS ?= 200000
@@ -147,6 +152,8 @@ $(MUTANTS):
 soak: ## Hours, not minutes: mutants, 2 M schedules, long stress
 	GECASO_SCHEDULES=2000000 $(MAKE) model
 	GECASO_STRESS=100 $(RAN) stress $(CARGO) test --release -p gecaso --test it
+	GECASO_CALLS=1000000 GECASO_HISTORIES=1000000 $(RAN) storm \
+	    $(CARGO) test --release -p gecaso --features testing --test it -- far_storm linearizable
 	$(MAKE) fuzz FUZZ_RUNS=10000000
 	$(MAKE) mutants
 

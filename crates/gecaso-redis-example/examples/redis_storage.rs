@@ -1,6 +1,6 @@
 //! Results in Redis, with a real server: what the README of the old library showed first.
 //!
-//! `make test-redis` runs it with a server of its own. `GECASO_VALKEY_SERVER` names another program.
+//! `make test-redis` runs it with a server of its own; `GECASO_VALKEY_SERVER` names another program.
 
 use gecaso::{Far, cached};
 use gecaso_redis_example::{RedisStorage, server::Server};

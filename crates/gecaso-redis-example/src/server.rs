@@ -43,8 +43,8 @@ fn launch(port: u16) -> io::Result<Child> {
     }
     let tried = missing.unwrap_or_default();
     Err(io::Error::other(format!(
-        "no server could be started ({tried}): run `make test-redis`, which installs one, or name one \
-         in GECASO_VALKEY_SERVER"
+        "no server could be started ({tried}): run `make test-redis`, which installs one, or name \
+         one in GECASO_VALKEY_SERVER"
     )))
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The demo as a user meets it: exit codes, messages and figures on good, bad and odd directories, and
-# over a folder of kept results that is new, known, damaged or not to be had.
+# The demo as a user meets it: exit codes, messages and figures on good, bad and odd directories,
+# and over a folder of kept results that is new, known, damaged or not to be had.
 #
 #   demo.sh PATH-OF-THE-BINARY
 set -euo pipefail
@@ -93,7 +93,8 @@ damaged() { # UNUSABLE FOUND WHAT: after damage to the folder, and then not any 
     is "found after what was $3" "$(figure found)" 4
 }
 results() { # the files of the results, without those of other files' and what gecaso keeps itself
-    find "$GECASO_DEMO_CACHE" -type f -regextype sed -regex '.*/[0-9a-f]\{32\}_[0-9a-f]\{32\}' | sort
+    find "$GECASO_DEMO_CACHE" -type f -regextype sed \
+        -regex '.*/[0-9a-f]\{32\}_[0-9a-f]\{32\}' | sort
 }
 rm -r "$GECASO_DEMO_CACHE"
 run 0 "$room/good"

@@ -129,11 +129,11 @@ fn measure(files: &[Found], odd: &mut Oddities, table: &mut String) -> Result<()
     Ok(())
 }
 
+/// Files, each with what every pass has found in it.
+type Alike<'a> = Vec<(&'a Found, Content)>;
+
 /// What every pass has found alike; and how many files have changed meanwhile.
-fn compare<'a>(
-    files: &'a [Found],
-    passes: [&Pass; 4],
-) -> Result<(Vec<(&'a Found, Content)>, u64), String> {
+fn compare<'a>(files: &'a [Found], passes: [&Pass; 4]) -> Result<(Alike<'a>, u64), String> {
     let (mut contents, mut changed) = (Vec::with_capacity(files.len()), 0);
     for (at, file) in files.iter().enumerate() {
         match passes.map(|pass| pass.contents[at].as_ref().ok()) {

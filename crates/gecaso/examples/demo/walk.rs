@@ -48,8 +48,8 @@ impl Oddities {
 }
 
 /// Lists the regular files below a directory, sorted. Symlinks are not followed, so there are no
-/// loops and no file is met twice; those that lead nowhere are noted. `own` is left out: a folder of
-/// results must not hold results about itself, or it doubles with every run.
+/// loops and no file is met twice; those that lead nowhere are noted. `own` is left out: a folder
+/// of results must not hold results about itself, or it doubles with every run.
 pub(crate) fn walk(
     root: &Path,
     own: &Path,

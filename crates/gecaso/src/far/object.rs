@@ -82,8 +82,10 @@ struct Options {
     clock: Clock,
     deadline: Duration,
     limits: Limits,
-    listener: Option<Arc<dyn Fn(&Trouble<'_>) + Send + Sync>>,
+    listener: Option<Listener>,
 }
+
+type Listener = Arc<dyn Fn(&Trouble<'_>) + Send + Sync>;
 
 /// Something that a far storage, or a value on its way there, did not do. Calls go on without it.
 #[derive(Debug)]

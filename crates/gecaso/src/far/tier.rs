@@ -60,11 +60,13 @@ impl FarWords {
     }
 }
 
+type Seal<V> = fn(&Header<'_>, &Params, &V, &Limits) -> Result<Vec<u8>, Error>;
+
 /// A far storage, and how keys and values become bytes: known where it was given to a cache.
 pub(crate) struct Plan<K, V> {
     far: Far,
     encode_key: fn(&K) -> Vec<u8>,
-    seal: fn(&Header<'_>, &Params, &V, &Limits) -> Result<Vec<u8>, Error>,
+    seal: Seal<V>,
     value: fn(&Opened<'_>) -> Result<V, Refusal>,
 }
 

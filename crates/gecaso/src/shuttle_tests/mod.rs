@@ -17,6 +17,10 @@ mod bounds;
 mod callbacks;
 mod errors;
 mod expiry;
+#[cfg(feature = "far")]
+mod far;
+#[cfg(feature = "far")]
+mod far_world;
 mod invalidation;
 mod panic_and_cancel;
 mod reentry;
@@ -53,11 +57,17 @@ const SCENARIOS: usize = bounds::COUNT
     + callbacks::COUNT
     + errors::COUNT
     + expiry::COUNT
+    + FAR
     + invalidation::COUNT
     + panic_and_cancel::COUNT
     + reentry::COUNT
     + stampede::COUNT
     + waiting::COUNT;
+
+#[cfg(feature = "far")]
+const FAR: usize = far::COUNT;
+#[cfg(not(feature = "far"))]
+const FAR: usize = 0;
 
 /// Schedules of all scenarios together, unless told otherwise.
 const SCHEDULES: usize = 120_000;

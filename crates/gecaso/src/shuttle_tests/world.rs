@@ -12,6 +12,7 @@
 use super::{pick, switch};
 use crate::key::NearKey;
 use crate::outcome::Value;
+use crate::receipt::Receipt;
 use crate::storage::{IntoTier, Tier};
 use crate::{Cache, CacheBuilder, LruStorage, ManualClock, MemoryStorage, reentry};
 use shuttle::sync::atomic::{AtomicU32, Ordering::SeqCst};
@@ -248,7 +249,7 @@ impl<K: Label, V: Stamped> World<K, V> {
     }
 
     /// Makes all values of the source old. Bodies that run now may run on beside new ones.
-    fn raise(&self) -> u32 {
+    pub(super) fn raise(&self) -> u32 {
         self.allow(1);
         let version = self.source.fetch_add(1, SeqCst) + 1;
         let mut books = self.books();
@@ -256,29 +257,50 @@ impl<K: Label, V: Stamped> World<K, V> {
         version
     }
 
-    pub(super) fn invalidate(&self, number: u32) {
+    /// Makes the values of a key old, or of all: the source first, then the cache.
+    pub(super) fn change<R>(&self, number: Option<u32>, act: impl FnOnce() -> R) -> R {
         let version = self.raise();
-        self.cache.invalidate(&K::of(number));
-        self.due(number, version);
+        let done = act();
+        match number {
+            Some(number) => self.due(number, version),
+            None => {
+                let mut books = self.books();
+                books.floor = books.floor.max(version * 2);
+            }
+        }
+        done
+    }
+
+    pub(super) fn invalidate(&self, number: u32) {
+        drop(self.invalidated(number));
+    }
+
+    pub(super) fn invalidated(&self, number: u32) -> Receipt {
+        self.change(Some(number), || self.cache.invalidate(&K::of(number)))
     }
 
     pub(super) fn clear(&self) {
-        let version = self.raise();
-        self.cache.clear();
-        let mut books = self.books();
-        books.floor = books.floor.max(version * 2);
+        drop(self.cleared());
+    }
+
+    pub(super) fn cleared(&self) -> Receipt {
+        self.change(None, || self.cache.clear())
     }
 
     /// Inserts a value that no body has; its version.
     pub(super) fn insert(&self, number: u32) -> u32 {
+        self.inserted(number).0
+    }
+
+    pub(super) fn inserted(&self, number: u32) -> (u32, Receipt) {
         let version = self.raise();
-        self.cache.insert(K::of(number), V::stamp(number, version * 2 + 1));
-        self.due(number, version);
         let stamp = version * 2 + 1;
+        let receipt = self.cache.insert(K::of(number), V::stamp(number, stamp));
+        self.due(number, version);
         let mut books = self.books();
         let raised = books.raised;
         books.inserted.insert(stamp, raised);
-        stamp
+        (stamp, receipt)
     }
 
     fn due(&self, number: u32, version: u32) {

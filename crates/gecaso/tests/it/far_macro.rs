@@ -49,7 +49,7 @@ fn every_kind_of_storage_expression_is_taken() {
     }
     macro_rules! each {
         ($($f:ident)*) => { $(
-            assert_eq!((($f(1), $f(1))), (1, 1));
+            assert_eq!(($f(1), $f(1)), (1, 1));
             assert_eq!(($f::stats().hits, $f::stats().far.hits), (1, 1), stringify!($f));
         )* };
     }
@@ -253,7 +253,8 @@ fn a_handle_reaches_what_another_process_has_stored() {
     fn clears(n: u64) -> u64 {
         n
     }
-    (writes(1), writes(2));
+    writes(1);
+    writes(2);
     assert_eq!(peeks::peek(1), Some(1), "never called in this process, so to say");
     invalidates::invalidate(1).wait().unwrap();
     assert_eq!((peeks::peek(1), peeks::peek(2)), (None, Some(2)));

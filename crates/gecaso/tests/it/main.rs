@@ -3,15 +3,9 @@
 //! What each test proves is listed in `docs/contract.md`. `GECASO_STRESS=n` makes the tests that
 //! repeat themselves do so n times as often.
 
-#[cfg(feature = "far")]
-mod envelopes;
 mod event;
 mod runtime;
-#[cfg(feature = "far")]
-mod samples;
 mod storages;
-#[cfg(feature = "testing")]
-mod targets;
 
 mod allocations;
 mod bounds;
@@ -34,18 +28,6 @@ mod shared_bound;
 mod stampede;
 mod statistics;
 
-#[cfg(feature = "far")]
-mod elsewhere;
-#[cfg(feature = "testing")]
-mod far_chaos;
-#[cfg(feature = "testing")]
-mod far_conformance;
-#[cfg(feature = "testing")]
-mod far_lru;
-
-#[cfg(feature = "far")]
-mod far_keys;
-
 #[cfg(feature = "macros")]
 mod macro_arguments;
 #[cfg(feature = "macros")]
@@ -60,23 +42,44 @@ mod macro_shapes;
 mod macro_words;
 
 #[cfg(feature = "far")]
-mod far_codec;
+mod elsewhere;
 #[cfg(feature = "far")]
-mod far_drift;
+mod envelopes;
+#[cfg(feature = "far")]
+mod samples;
+#[cfg(feature = "far")]
+mod scripted;
 #[cfg(feature = "testing")]
-mod far_fuzz;
-#[cfg(feature = "far")]
-mod far_hostile;
+mod targets;
 
 #[cfg(feature = "far")]
 mod far_calls;
 #[cfg(feature = "far")]
+mod far_codec;
+#[cfg(feature = "far")]
+mod far_drift;
+#[cfg(feature = "far")]
 mod far_failures;
 #[cfg(feature = "far")]
+mod far_hostile;
+#[cfg(feature = "far")]
 mod far_invalidation;
+#[cfg(feature = "far")]
+mod far_keys;
 #[cfg(all(feature = "far", feature = "macros"))]
 mod far_macro;
-#[cfg(feature = "far")]
-mod scripted;
 #[cfg(all(feature = "far", feature = "macros"))]
 mod seed_readme;
+
+#[cfg(feature = "testing")]
+mod far_chaos;
+#[cfg(feature = "testing")]
+mod far_conformance;
+#[cfg(feature = "testing")]
+mod far_fuzz;
+#[cfg(feature = "testing")]
+mod far_linearizable;
+#[cfg(feature = "testing")]
+mod far_lru;
+#[cfg(feature = "testing")]
+mod far_storm;

@@ -364,7 +364,8 @@ fn any_storage_can_be_wrapped_for_least_recently_used() {
         slept(n)
     }
 
-    [1, 2].map(foo);
+    foo(1);
+    foo(2);
     assert_eq!(foo(1), slept(1)); // so the least recently used is 2
     foo(3);
     assert_eq!(INSIDE.keys().len(), 2);
