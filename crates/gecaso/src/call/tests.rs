@@ -8,6 +8,10 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
+/// So many hits of an entry are marked: each writes. The next write nothing, until the entry's turn
+/// to be looked at comes.
+const MOST_HITS: usize = 3;
+
 /// A key whose comparison may run foreign code, as far as the cache knows.
 type Foreign = (u8, u8);
 
@@ -28,10 +32,12 @@ fn a_hit_in_a_memory_storage_shares_one_lock_and_counts() {
     for storage in [MemoryStorage::bounded(100), MemoryStorage::unbounded()] {
         let cache: Cache<u64, u64> = Cache::new(storage);
         cache.insert(1, 1);
-        let first = tally::of(|| cache.get_with(&1, || unreachable!()));
-        assert_eq!(first, (1, 0, 2), "a shared lock; the counter of hits, and the mark");
+        for _ in 0..MOST_HITS {
+            let early = tally::of(|| cache.get_with(&1, || unreachable!()));
+            assert_eq!(early, (1, 0, 2), "a shared lock; the counter of hits, and the mark");
+        }
         for _ in 0..3 {
-            assert_eq!(hit(&cache), (1, 0, 1), "the mark is there: only the counter");
+            assert_eq!(hit(&cache), (1, 0, 1), "the mark is at its most: only the counter");
         }
     }
 }
@@ -43,7 +49,9 @@ fn a_hit_with_ttl_locks_and_writes_nothing_more() {
     let cache: Cache<u64, u64> =
         Cache::builder().storage(storage).ttl(Duration::from_secs(1)).build();
     cache.insert(1, 1);
-    cache.get(&1);
+    for _ in 0..MOST_HITS {
+        cache.get(&1);
+    }
     assert_eq!(hit(&cache), (1, 0, 1));
 }
 
@@ -62,7 +70,9 @@ fn a_hit_on_foreign_types_locks_once_more_to_note_it() {
     let lru: Cache<Foreign, Arc<Foreign>> = Cache::new(LruStorage::new(100));
     for cache in [&memory, &lru] {
         cache.insert((1, 2), Arc::default());
-        cache.get(&(1, 2));
+        for _ in 0..MOST_HITS {
+            cache.get(&(1, 2));
+        }
     }
     let hit = |cache: &Cache<_, _>| tally::of(|| cache.get_with(&(1, 2), || unreachable!()));
     assert_eq!(hit(&memory), (2, 0, 1), "to find it, and to mark it after the comparison");

@@ -5,6 +5,8 @@
 //! its own, and stamps say which of them holds the oldest entry. No two locks of this folder are
 //! held at once.
 
+use super::policy::FILLING;
+use super::tuner::Tuner;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{self, RwLock};
 use crate::time::Clock;
@@ -17,12 +19,13 @@ use std::sync::{Arc, Weak};
 pub(super) enum Order {
     /// True least-recently-used order, kept by one shard.
     Lru,
-    /// Marks and a hand; hits share the lock.
-    Sieve,
+    /// By the rule that fits the workload best; hits share the lock.
+    Adaptive,
 }
 
-/// Entries per shard at which it is worth having another shard: fewer make eviction too local.
-const ENTRIES_PER_SHARD: usize = if cfg!(shuttle) { 1 } else { 64 };
+/// Entries per shard at which it is worth having another shard: fewer make eviction too local. Of
+/// 64 places, some shards have far more keys than others, and what is best for one is not for all.
+const ENTRIES_PER_SHARD: usize = if cfg!(shuttle) { 1 } else { 512 };
 /// Shards per core: threads rarely meet on a lock.
 const SHARDS_PER_CORE: usize = 4;
 
@@ -40,6 +43,8 @@ pub(super) struct Bound {
     shared: AtomicBool,
     /// The next stamp.
     stamps: AtomicU64,
+    /// What the shards of every table follow. Unused without a bound and in LRU order.
+    pub(super) tuner: Tuner,
 }
 
 /// A table, as the others that share its storage see it.
@@ -73,8 +78,8 @@ impl Bound {
         let most = (SHARDS_PER_CORE * cores).next_power_of_two();
         let shards = match (order, capacity) {
             (Order::Lru, _) => 1,
-            (Order::Sieve, None) => most,
-            (Order::Sieve, Some(n)) => {
+            (Order::Adaptive, None) => most,
+            (Order::Adaptive, Some(n)) => {
                 let wanted = (n / ENTRIES_PER_SHARD).clamp(1, most);
                 (wanted + 1).next_power_of_two() / 2
             }
@@ -88,6 +93,7 @@ impl Bound {
             members: RwLock::new(Vec::new()),
             shared: AtomicBool::new(false),
             stamps: AtomicU64::new(1),
+            tuner: Tuner::new(),
         }
     }
 
@@ -123,6 +129,16 @@ impl Bound {
     pub(super) fn give_back(&self, places: usize) {
         if places > 0 && self.capacity.is_some() {
             self.taken.fetch_sub(places, Ordering::AcqRel);
+        }
+    }
+
+    /// Tells the tuner of a miss. A storage that never fills has nothing to choose, and is left in
+    /// peace.
+    #[inline]
+    pub(super) fn note_miss(&self, hash: u64) {
+        if let (Order::Adaptive, Some(capacity)) = (self.order, self.capacity) {
+            let fills = || self.taken.load(Ordering::Relaxed) >= capacity / FILLING;
+            self.tuner.miss(hash, capacity, fills);
         }
     }
 

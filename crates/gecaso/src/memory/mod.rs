@@ -8,6 +8,7 @@ mod bound;
 mod policy;
 mod shard;
 mod table;
+mod tuner;
 
 pub(crate) use shard::{Entry, Stored};
 pub(crate) use table::{Displaced, Incoming, Table};
@@ -21,10 +22,10 @@ use std::sync::Arc;
 
 /// A storage in memory whose hits share the lock: the default.
 ///
-/// Bounded storages evict by
-/// [SIEVE](https://www.usenix.org/conference/nsdi24/presentation/zhang-yazhuo), which keeps what is
-/// asked for again. Take [`LruStorage`] where the exact order matters. Clones are the same storage;
-/// functions that share one share its places, and none sees another's entries.
+/// Bounded storages keep what is asked for again, and find out while they run what that is: keys
+/// that are asked for often, those asked for lately, or a part of a loop that does not fit. Take
+/// [`LruStorage`] where the exact order matters. Clones are the same storage; functions that share
+/// one share its places, and none sees another's entries.
 ///
 /// ```
 /// use gecaso::{Cache, MemoryStorage};
@@ -68,7 +69,7 @@ impl MemoryStorage {
     }
 
     fn with(capacity: Option<usize>, clock: Clock) -> Self {
-        MemoryStorage { bound: Arc::new(Bound::new(capacity, Order::Sieve, clock)) }
+        MemoryStorage { bound: Arc::new(Bound::new(capacity, Order::Adaptive, clock)) }
     }
 
     /// Entries held now, of all functions together.

@@ -3,12 +3,12 @@
 //! Plain data behind the lock that `table` keeps around it. Nothing here runs foreign code: what is
 //! removed is handed out, and dropped by the caller after the lock.
 
-use super::policy::{AnyPolicy, Policy, SlotId};
+use super::policy::{AnyPolicy, MOST_HITS, Policy, Rule, SlotId, Slots};
 use crate::sync::tally;
 use crate::time::{NEVER, Nanos};
 use hashbrown::HashTable;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 /// What is stored: the key, for exact comparison, and the value.
 pub(crate) struct Entry<K, V> {
@@ -44,8 +44,9 @@ pub(super) struct Slot<K, V> {
     /// When it came in (or, in LRU order, was last used), in a storage that several functions
     /// share.
     stamp: u64,
-    /// Hit since the policy last asked. Written by readers, and only when it changes.
-    hit: AtomicBool,
+    /// Hits since the policy last asked, up to `MOST_HITS`. Written by readers, and only when it
+    /// changes; of two at once one may be lost.
+    hits: AtomicU8,
     /// Empty slots are in `free`.
     stored: Option<Stored<K, V>>,
 }
@@ -59,6 +60,23 @@ pub(super) struct Shard<K, V> {
     sweep: usize,
     pub(super) evictions: u64,
     pub(super) expirations: u64,
+}
+
+impl<K, V> Slots for Vec<Slot<K, V>> {
+    #[inline]
+    fn hash(&self, slot: SlotId) -> u64 {
+        self[slot as usize].hash
+    }
+
+    #[inline]
+    fn take_hits(&mut self, slot: SlotId) -> u8 {
+        std::mem::take(self[slot as usize].hits.get_mut())
+    }
+
+    #[inline]
+    fn put_back(&mut self, slot: SlotId, hits: u8) {
+        *self[slot as usize].hits.get_mut() = hits;
+    }
 }
 
 const FULL: &str = "a slot in the index has an entry";
@@ -111,10 +129,11 @@ impl<K, V> Shard<K, V> {
     /// Notes a hit without the exclusive lock.
     #[inline]
     pub(super) fn mark(&self, slot: SlotId) {
-        let hit = &self.slots[slot as usize].hit;
-        if !hit.load(Relaxed) {
+        let hits = &self.slots[slot as usize].hits;
+        let so_far = hits.load(Relaxed);
+        if so_far < MOST_HITS {
             tally::add(tally::Kind::Atomic);
-            hit.store(true, Relaxed);
+            hits.store(so_far + 1, Relaxed);
         }
     }
 
@@ -123,6 +142,12 @@ impl<K, V> Shard<K, V> {
     pub(super) fn touch(&mut self, slot: SlotId, stamp: u64) {
         self.slots[slot as usize].stamp = stamp;
         self.policy.touch(slot);
+    }
+
+    /// The policy goes on by this rule.
+    #[inline]
+    pub(super) fn follow(&mut self, rule: Rule) {
+        self.policy.follow(rule);
     }
 
     /// Puts an entry into a slot of its own. It is moved part by part from where the caller has it:
@@ -141,21 +166,21 @@ impl<K, V> Shard<K, V> {
                 at.hash = hash;
                 at.expires = expires;
                 at.stamp = stamp;
-                *at.hit.get_mut() = false;
+                *at.hits.get_mut() = 0;
                 std::mem::swap(&mut at.stored, stored);
                 slot
             }
             None => {
                 let slot =
                     SlotId::try_from(self.slots.len()).expect("a shard has under 2^32 slots");
-                let hit = AtomicBool::new(false);
-                self.slots.push(Slot { hash, expires, stamp, hit, stored: stored.take() });
+                let hits = AtomicU8::new(0);
+                self.slots.push(Slot { hash, expires, stamp, hits, stored: stored.take() });
                 slot
             }
         };
         let slots = &self.slots;
         self.index.insert_unique(hash, slot, |&slot| slots[slot as usize].hash);
-        self.policy.insert(slot);
+        self.policy.insert(slot, &mut self.slots);
     }
 
     /// Exchanges the entry of a slot, which counts as a hit.
@@ -183,9 +208,7 @@ impl<K, V> Shard<K, V> {
     /// Makes room by the policy's choice, and moves what was there to where the caller wants it;
     /// false if the shard is empty.
     pub(super) fn evict(&mut self, to: &mut Option<Stored<K, V>>) -> bool {
-        let slots = &mut self.slots;
-        let hit = |slot: SlotId| std::mem::take(slots[slot as usize].hit.get_mut());
-        let Some(slot) = self.policy.evict(hit) else { return false };
+        let Some(slot) = self.policy.evict(&mut self.slots) else { return false };
         self.evictions += 1;
         self.vacate(slot, to);
         true

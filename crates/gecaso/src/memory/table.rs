@@ -5,7 +5,7 @@
 //! locks.
 
 use super::bound::{Bound, Evicted, Member, Order};
-use super::policy::{AnyPolicy, Lru, Sieve, SlotId};
+use super::policy::{Adaptive, AnyPolicy, Lru, SlotId};
 use super::shard::{Entry, Shard, Stored};
 use crate::key::{NearKey, Query, is_plain};
 use crate::outcome::Value;
@@ -86,7 +86,9 @@ impl<K: NearKey, V: Value> Table<K, V> {
         let policy = || match (bound.capacity, order) {
             (None, _) => AnyPolicy::None,
             (Some(_), Order::Lru) => AnyPolicy::Lru(Lru::default()),
-            (Some(_), Order::Sieve) => AnyPolicy::Sieve(Sieve::default()),
+            (Some(capacity), Order::Adaptive) => {
+                AnyPolicy::Adaptive(Adaptive::new(capacity, bound.shards))
+            }
         };
         let shard =
             |_| Guarded { shard: RwLock::new(Shard::new(policy())), puts: AtomicU64::new(0) };
@@ -129,10 +131,11 @@ impl<K: NearKey, V: Value> Table<K, V> {
         }
         let lock = &self.guarded(hash).shard;
         match self.order {
-            Order::Sieve => {
+            Order::Adaptive => {
                 let shard = sync::read(lock);
                 let slot = self.fresh(&shard, hash, |key| query.matches(key))?;
                 shard.mark(slot);
+                self.bound.tuner.hit(hash);
                 Some(shard.stored(slot).entry().value.clone())
             }
             Order::Lru => {
@@ -176,10 +179,11 @@ impl<K: NearKey, V: Value> Table<K, V> {
             Stored::Foreign(entry) => Arc::ptr_eq(entry, hit),
         };
         match self.order {
-            Order::Sieve => {
+            Order::Adaptive => {
                 let shard = sync::read(&self.guarded(hash).shard);
                 if let Some(slot) = shard.find(hash, is_hit) {
                     shard.mark(slot);
+                    self.bound.tuner.hit(hash);
                 }
             }
             Order::Lru => {
@@ -261,6 +265,7 @@ impl<K: NearKey, V: Value> Table<K, V> {
                 displaced.expired.extend((0..SWEEPS).filter_map(|_| shard.sweep(now)));
                 gone = displaced.expired.len();
             }
+            shard.follow(self.bound.tuner.rule());
             // The place of one that expired is as good as any; the rest goes back.
             let mut spare = gone + usize::from(place);
             if spare == 0 && !self.bound.is_shared() {
@@ -271,6 +276,7 @@ impl<K: NearKey, V: Value> Table<K, V> {
                 shard.insert(hash, expires, self.bound.stamp(), stored);
                 drop(shard);
                 self.bound.give_back(spare - 1);
+                self.bound.note_miss(hash);
                 return Ok(());
             }
             // Full, and nothing here to evict, or others have a say in what goes: take a place from

@@ -74,6 +74,7 @@ const LOCKS: &[(&str, &str)] = &[
     ("far/stats.rs", "counters that nothing is decided by"),
     ("time.rs", "the last stamp: it lives in a static"),
     ("memory/bound.rs", "stamps and a hint: whoever reads an old one evicts a little out of order"),
+    ("memory/tuner.rs", "notes of hits and the rule: lost or late, they cost a little hit ratio"),
     ("memory/shard.rs", "hit marks: a hint for the policy, under the shard's lock"),
     ("private/erased.rs", "the list of a function's caches lives in a static"),
     ("private/slot.rs", "opening a cache happens once in a process"),

@@ -13,6 +13,7 @@ mod contract;
 mod expiry;
 mod foreign_code;
 mod futures_are_send;
+mod hit_ratio;
 mod hits_and_misses;
 mod invalidation;
 mod keys;

@@ -4,23 +4,22 @@
 //! Journal 1970). True order, so every hit moves its entry, under the exclusive lock. Not for
 //! scans: one pass over more entries than fit throws everything out.
 
-use super::list::List;
-use super::{Policy, SlotId};
+use super::list::Lists;
+use super::{Policy, SlotId, Slots};
 
 #[derive(Default)]
 pub(in super::super) struct Lru {
-    list: List,
+    list: Lists<1>,
 }
 
 impl Policy for Lru {
-    fn insert(&mut self, slot: SlotId) {
-        self.list.push_front(slot);
+    fn insert(&mut self, slot: SlotId, _: &mut impl Slots) {
+        self.list.push_front(0, slot);
     }
 
     fn touch(&mut self, slot: SlotId) {
-        if self.list.front() != Some(slot) {
-            self.list.unlink(slot);
-            self.list.push_front(slot);
+        if self.list.front(0) != Some(slot) {
+            self.list.move_to_front(0, slot);
         }
     }
 
@@ -29,11 +28,11 @@ impl Policy for Lru {
     }
 
     fn candidate(&self) -> Option<SlotId> {
-        self.list.back()
+        self.list.back(0)
     }
 
-    fn evict(&mut self, _: impl FnMut(SlotId) -> bool) -> Option<SlotId> {
-        let slot = self.list.back()?;
+    fn evict(&mut self, _: &mut impl Slots) -> Option<SlotId> {
+        let slot = self.list.back(0)?;
         self.list.unlink(slot);
         Some(slot)
     }
@@ -41,21 +40,22 @@ impl Policy for Lru {
 
 #[cfg(test)]
 mod tests {
+    use super::super::NoSlots;
     use super::*;
 
     #[test]
     fn the_least_recently_touched_goes_first() {
         let mut lru = Lru::default();
         for slot in 0..4 {
-            lru.insert(slot);
+            lru.insert(slot, &mut NoSlots);
         }
         lru.touch(0);
         lru.touch(2);
         lru.touch(2);
-        assert_eq!(lru.list.dump(), [2, 0, 3, 1]);
+        assert_eq!(lru.list.dump(0), [2, 0, 3, 1]);
         lru.remove(3);
         let mut order = Vec::new();
-        while let Some(slot) = lru.evict(|_| unreachable!("LRU needs no marks")) {
+        while let Some(slot) = lru.evict(&mut NoSlots) {
             order.push(slot);
         }
         assert_eq!(order, [1, 0, 2]);

@@ -1,25 +1,51 @@
 //! Which entry goes when a place is needed.
 //!
-//! A policy sees slot numbers, and whether a slot was hit; it knows no key, value, clock or lock.
-//! One file per algorithm. Called by `shard` alone, under its lock.
+//! A policy sees slot numbers, their hashes, and how often a slot was hit; it knows no key, value,
+//! clock or lock. One file per algorithm. `shard` calls a policy, under its lock; `tuner` feeds the
+//! shadows that choose the rule which adaptive policies follow.
 
+mod adaptive;
+mod history;
 mod list;
 mod lru;
-mod sieve;
+mod segments;
+mod shadows;
+mod sketch;
 
+pub(super) use adaptive::Adaptive;
 pub(super) use lru::Lru;
-pub(super) use sieve::Sieve;
+pub(super) use segments::Rule;
+pub(super) use shadows::{Shadows, sampled_bits};
 
 /// A slot of a shard.
 pub(super) type SlotId = u32;
 
+/// Hits are counted up to here.
+pub(super) const MOST_HITS: u8 = 3;
+
+/// Requests are counted and simulated from when one in so many places is taken: soon enough to know
+/// what to evict, and functions with few different calls never pay for it.
+pub(super) const FILLING: usize = 8;
+
+/// What a policy may know and change of the slots it orders.
+pub(super) trait Slots {
+    /// The hash of the key in a slot.
+    fn hash(&self, slot: SlotId) -> u64;
+
+    /// How often a slot was hit, up to [`MOST_HITS`], and from now on no more.
+    fn take_hits(&mut self, slot: SlotId) -> u8;
+
+    /// Counts a slot as hit that often.
+    fn put_back(&mut self, slot: SlotId, hits: u8);
+}
+
 /// An order of eviction over the slots of one shard.
 pub(super) trait Policy {
     /// A slot has got an entry.
-    fn insert(&mut self, slot: SlotId);
+    fn insert(&mut self, slot: SlotId, slots: &mut impl Slots);
 
     /// A slot was hit, under the exclusive lock. Policies whose hits move nothing ignore it: they
-    /// see hits as marks, later, in `evict`.
+    /// see hits as counts, later, in `evict`.
     fn touch(&mut self, slot: SlotId);
 
     /// A slot has lost its entry.
@@ -28,9 +54,8 @@ pub(super) trait Policy {
     /// The slot that `evict` looks at first.
     fn candidate(&self) -> Option<SlotId>;
 
-    /// Picks the slot to empty, and forgets it. `take_mark` says whether a slot was hit since it
-    /// was last asked about.
-    fn evict(&mut self, take_mark: impl FnMut(SlotId) -> bool) -> Option<SlotId>;
+    /// Picks the slot to empty, and forgets it.
+    fn evict(&mut self, slots: &mut impl Slots) -> Option<SlotId>;
 }
 
 /// The policy of a shard, chosen with its storage.
@@ -38,7 +63,7 @@ pub(super) enum AnyPolicy {
     /// A storage without a bound evicts nothing.
     None,
     Lru(Lru),
-    Sieve(Sieve),
+    Adaptive(Adaptive),
 }
 
 impl AnyPolicy {
@@ -47,18 +72,26 @@ impl AnyPolicy {
         match self {
             AnyPolicy::None => {}
             AnyPolicy::Lru(lru) => *lru = Lru::default(),
-            AnyPolicy::Sieve(sieve) => *sieve = Sieve::default(),
+            AnyPolicy::Adaptive(adaptive) => adaptive.clear(),
+        }
+    }
+
+    /// Goes on by this rule, if it is a policy that has any.
+    #[inline]
+    pub(super) fn follow(&mut self, rule: Rule) {
+        if let AnyPolicy::Adaptive(adaptive) = self {
+            adaptive.follow(rule);
         }
     }
 }
 
 impl Policy for AnyPolicy {
     #[inline]
-    fn insert(&mut self, slot: SlotId) {
+    fn insert(&mut self, slot: SlotId, slots: &mut impl Slots) {
         match self {
             AnyPolicy::None => {}
-            AnyPolicy::Lru(lru) => lru.insert(slot),
-            AnyPolicy::Sieve(sieve) => sieve.insert(slot),
+            AnyPolicy::Lru(lru) => lru.insert(slot, slots),
+            AnyPolicy::Adaptive(adaptive) => adaptive.insert(slot, slots),
         }
     }
 
@@ -67,7 +100,7 @@ impl Policy for AnyPolicy {
         match self {
             AnyPolicy::None => {}
             AnyPolicy::Lru(lru) => lru.touch(slot),
-            AnyPolicy::Sieve(sieve) => sieve.touch(slot),
+            AnyPolicy::Adaptive(adaptive) => adaptive.touch(slot),
         }
     }
 
@@ -76,7 +109,7 @@ impl Policy for AnyPolicy {
         match self {
             AnyPolicy::None => {}
             AnyPolicy::Lru(lru) => lru.remove(slot),
-            AnyPolicy::Sieve(sieve) => sieve.remove(slot),
+            AnyPolicy::Adaptive(adaptive) => adaptive.remove(slot),
         }
     }
 
@@ -84,16 +117,35 @@ impl Policy for AnyPolicy {
         match self {
             AnyPolicy::None => None,
             AnyPolicy::Lru(lru) => lru.candidate(),
-            AnyPolicy::Sieve(sieve) => sieve.candidate(),
+            AnyPolicy::Adaptive(adaptive) => adaptive.candidate(),
         }
     }
 
     #[inline]
-    fn evict(&mut self, take_mark: impl FnMut(SlotId) -> bool) -> Option<SlotId> {
+    fn evict(&mut self, slots: &mut impl Slots) -> Option<SlotId> {
         match self {
             AnyPolicy::None => None,
-            AnyPolicy::Lru(lru) => lru.evict(take_mark),
-            AnyPolicy::Sieve(sieve) => sieve.evict(take_mark),
+            AnyPolicy::Lru(lru) => lru.evict(slots),
+            AnyPolicy::Adaptive(adaptive) => adaptive.evict(slots),
         }
+    }
+}
+
+/// For policies that must not ask.
+#[cfg(test)]
+pub(super) struct NoSlots;
+
+#[cfg(test)]
+impl Slots for NoSlots {
+    fn hash(&self, _: SlotId) -> u64 {
+        unreachable!("asked for a hash")
+    }
+
+    fn take_hits(&mut self, _: SlotId) -> u8 {
+        unreachable!("asked for hits")
+    }
+
+    fn put_back(&mut self, _: SlotId, _: u8) {
+        unreachable!("put hits back")
     }
 }

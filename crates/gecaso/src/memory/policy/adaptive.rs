@@ -1,0 +1,111 @@
+//! W-TinyLFU or S3-FIFO, whichever fits (see [`segments`](super::segments)): one shard's slots, by
+//! the rule that its storage's [`shadows`](super::shadows) found best. What `MemoryStorage` uses.
+//!
+//! Hits need no exclusive lock: they are counted in the slot, and the sketch learns of them when
+//! the slot's turn comes. No true order of use: take [`Lru`](super::Lru) where the order matters.
+
+use super::segments::{Counted, Rule, Segments};
+use super::sketch::Sketch;
+use super::{FILLING, Policy, SlotId, Slots};
+
+pub(in super::super) struct Adaptive {
+    segments: Segments,
+    sketch: Sketch,
+    /// The slots that the sketch is made for; 0: nothing had to go yet, and there is none.
+    counted: usize,
+    /// Shards of the storage: each has its part of what a storage needs at least.
+    parts: usize,
+    /// How many slots are to be expected, if the storage belongs to one function.
+    expected: usize,
+}
+
+impl Adaptive {
+    /// For one of so many shards of a storage.
+    pub(in super::super) fn new(capacity: usize, parts: usize) -> Self {
+        let segments = Segments::new(Rule::FIRST);
+        let expected = capacity / parts;
+        Adaptive { segments, sketch: Sketch::default(), counted: 0, parts, expected }
+    }
+
+    /// Counting begins while the shard fills: what is there when the first must go should have been
+    /// counted, and a storage that never fills needs no sketch.
+    #[inline]
+    fn size_sketch(&mut self, keys: usize) {
+        if keys > 2 * self.counted {
+            self.counted = keys;
+            self.sketch = Sketch::new(keys, self.parts);
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        let rule = self.segments.rule;
+        *self = Self::new(self.expected * self.parts, self.parts);
+        self.follow(rule);
+    }
+
+    pub(super) fn follow(&mut self, rule: Rule) {
+        self.segments.rule = rule;
+    }
+}
+
+impl Policy for Adaptive {
+    #[inline]
+    fn insert(&mut self, slot: SlotId, slots: &mut impl Slots) {
+        if self.segments.len() >= self.expected / FILLING {
+            self.size_sketch(self.expected);
+        }
+        self.sketch.add(slots.hash(slot));
+        self.segments.insert(slot, &mut Folding { slots, sketch: &mut self.sketch });
+    }
+
+    fn touch(&mut self, _: SlotId) {}
+
+    #[inline]
+    fn remove(&mut self, slot: SlotId) {
+        self.segments.remove(slot);
+    }
+
+    fn candidate(&self) -> Option<SlotId> {
+        self.segments.candidate()
+    }
+
+    #[inline]
+    fn evict(&mut self, slots: &mut impl Slots) -> Option<SlotId> {
+        self.size_sketch(self.segments.len());
+        self.segments.evict(&mut Folding { slots, sketch: &mut self.sketch })
+    }
+}
+
+/// A shard's slots; hits that are taken go into the sketch.
+struct Folding<'a, S> {
+    slots: &'a mut S,
+    sketch: &'a mut Sketch,
+}
+
+impl<S: Slots> Slots for Folding<'_, S> {
+    #[inline]
+    fn hash(&self, slot: SlotId) -> u64 {
+        self.slots.hash(slot)
+    }
+
+    #[inline]
+    fn take_hits(&mut self, slot: SlotId) -> u8 {
+        let hits = self.slots.take_hits(slot);
+        for _ in 0..hits {
+            self.sketch.add(self.slots.hash(slot));
+        }
+        hits
+    }
+
+    #[inline]
+    fn put_back(&mut self, slot: SlotId, hits: u8) {
+        self.slots.put_back(slot, hits);
+    }
+}
+
+impl<S: Slots> Counted for Folding<'_, S> {
+    #[inline]
+    fn frequency(&self, slot: SlotId) -> u8 {
+        self.sketch.count(self.slots.hash(slot))
+    }
+}

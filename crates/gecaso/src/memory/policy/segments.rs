@@ -1,0 +1,341 @@
+//! A window before a segmented main part, in the manner of W-TinyLFU (Einziger, Friedman and Manes,
+//! "TinyLFU: A Highly Efficient Cache Admission Policy", ACM ToS 2017) or of S3-FIFO (Yang et al.,
+//! "FIFO queues are all you need for cache eviction", SOSP 2023): the rule says which.
+//!
+//! ```text
+//!                  hit: stays, or up           hit: another round
+//!               ,---------------.---------------------------.
+//!               v               |                           v
+//!   new -> [ window ] -> [ probation ] -- hit --> [ protected ]
+//!               |   judged      |  ^ ___ not hit ___________|
+//!               v               v
+//!              gone            gone        -> history -> protected, if it comes back in time
+//! ```
+//!
+//! All three are queues: a hit is only counted, and seen when its slot reaches the end of a queue.
+//! `adaptive` keeps a shard's slots in it, and `shadows` those of a simulation. By one rule alone
+//! it is poor at some workload: which rule, others decide.
+
+use super::history::History;
+use super::list::Lists;
+use super::{SlotId, Slots};
+
+const WINDOW: usize = 0;
+const PROBATION: usize = 1;
+const PROTECTED: usize = 2;
+
+/// What of the main part is protected at most, in percent.
+const MOST_PROTECTED: usize = 80;
+/// How many slots an insertion takes out of a window that is too large.
+const MOVES: usize = 4;
+/// A newcomer that was asked for so often lately is warm.
+const WARM: u8 = 6;
+/// One in so many refused warm newcomers gets in.
+const REFUSED_OF_WARM: u32 = 128;
+
+/// How a slot gets from the window into the main part.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in super::super) struct Rule {
+    /// The window's share of all slots, in percent.
+    window: u8,
+    /// Hit in the window, it goes on to the main part; otherwise it takes another round.
+    moves_up: bool,
+    /// Not hit in the window, it goes, and is protected if it comes back while the history knows
+    /// it; otherwise it stays if the sketch says that it is asked for more often than the slot
+    /// that would go instead.
+    must_return: bool,
+}
+
+impl Rule {
+    /// What can be chosen from: recency to frequency by the size of a window that the sketch
+    /// guards, and two that nothing enters on its first visit, against scans. Found on ten traces
+    /// and on their parts; `docs/decisions/0010` has what was tried.
+    pub(super) const ALL: [Rule; 5] = [
+        Rule { window: 15, moves_up: false, must_return: false },
+        Rule { window: 1, moves_up: false, must_return: false },
+        Rule { window: 65, moves_up: true, must_return: false },
+        Rule { window: 10, moves_up: true, must_return: true },
+        Rule { window: 30, moves_up: true, must_return: true },
+    ];
+
+    /// Where everybody begins: the best for an unknown workload.
+    pub(in super::super) const FIRST: Rule = Self::ALL[0];
+
+    /// Its number, for [`numbered`](Self::numbered).
+    pub(in super::super) fn number(self) -> u8 {
+        Self::ALL.iter().position(|&rule| rule == self).unwrap_or(0) as u8
+    }
+
+    pub(in super::super) fn numbered(number: u8) -> Rule {
+        Self::ALL.get(usize::from(number)).copied().unwrap_or(Self::FIRST)
+    }
+}
+
+/// Slots whose frequency is known.
+pub(super) trait Counted: Slots {
+    /// How often the key in a slot was asked for lately, about.
+    fn frequency(&self, slot: SlotId) -> u8;
+}
+
+pub(super) struct Segments {
+    lists: Lists<3>,
+    history: History,
+    /// The slots that the history is made for; 0: none yet.
+    remembered: usize,
+    /// Warm newcomers refused so far.
+    refused: u32,
+    pub(super) rule: Rule,
+}
+
+impl Segments {
+    pub(super) fn new(rule: Rule) -> Self {
+        let history = History::default();
+        Segments { lists: Lists::default(), history, remembered: 0, refused: 0, rule }
+    }
+
+    /// Slots in order.
+    pub(super) fn len(&self) -> usize {
+        self.lists.total()
+    }
+
+    fn most_in_window(&self) -> usize {
+        (self.len() * usize::from(self.rule.window)).div_ceil(100).max(1)
+    }
+
+    fn most_protected(&self) -> usize {
+        self.len().saturating_sub(self.most_in_window()) * MOST_PROTECTED / 100
+    }
+
+    pub(super) fn insert(&mut self, slot: SlotId, slots: &mut impl Counted) {
+        if self.rule.must_return && self.history.take(slots.hash(slot)) {
+            self.lists.push_front(PROTECTED, slot);
+            self.demote(slots);
+            return;
+        }
+        self.lists.push_front(WINDOW, slot);
+        if !self.rule.must_return {
+            self.shrink_window(slots);
+        }
+    }
+
+    /// While there are free places, or after a change of rule, the window hands on what it has too
+    /// much. A little with each insertion: none waits for many moves.
+    fn shrink_window(&mut self, slots: &mut impl Counted) {
+        for _ in 0..MOVES {
+            if self.lists.len(WINDOW) <= self.most_in_window() {
+                return;
+            }
+            let Some(oldest) = self.lists.back(WINDOW) else { return };
+            match slots.take_hits(oldest) {
+                0 => self.lists.move_to_front(PROBATION, oldest),
+                _ => self.keep(oldest),
+            }
+        }
+    }
+
+    /// The end of the window was hit.
+    fn keep(&mut self, slot: SlotId) {
+        let to = if self.rule.moves_up { PROBATION } else { WINDOW };
+        self.lists.move_to_front(to, slot);
+    }
+
+    pub(super) fn remove(&mut self, slot: SlotId) {
+        self.lists.unlink(slot);
+    }
+
+    pub(super) fn candidate(&self) -> Option<SlotId> {
+        let [window, probation, protected] = [0, 1, 2].map(|list| self.lists.back(list));
+        let window_is_full = self.lists.len(WINDOW) >= self.most_in_window();
+        let main = probation.or(protected);
+        if window_is_full { window.or(main) } else { main.or(window) }
+    }
+
+    /// Picks a slot and forgets it. Ends, because each step takes hits away, and nobody can add any
+    /// meanwhile.
+    pub(super) fn evict(&mut self, slots: &mut impl Counted) -> Option<SlotId> {
+        if self.len() > 2 * self.remembered {
+            self.remembered = self.len();
+            self.history = History::new(self.remembered);
+        }
+        let slot = self.choose(slots)?;
+        self.lists.unlink(slot);
+        self.history.push(slots.hash(slot));
+        Some(slot)
+    }
+
+    fn choose(&mut self, slots: &mut impl Counted) -> Option<SlotId> {
+        while self.lists.len(WINDOW) >= self.most_in_window() {
+            let newcomer = self.lists.back(WINDOW)?;
+            if slots.take_hits(newcomer) > 0 {
+                self.keep(newcomer);
+                continue;
+            }
+            if self.rule.must_return {
+                return Some(newcomer);
+            }
+            return match self.oldest_in_main(slots) {
+                Some(old) if self.admits(slots.frequency(newcomer), slots.frequency(old)) => {
+                    self.lists.move_to_front(PROBATION, newcomer);
+                    Some(old)
+                }
+                _ => Some(newcomer),
+            };
+        }
+        self.oldest_in_main(slots).or_else(|| self.lists.back(WINDOW))
+    }
+
+    /// Whether a newcomer is asked for more often than the old one that would go for it. Now and
+    /// then a warm one gets in although it is not: the sketch may take the old one for another.
+    fn admits(&mut self, newcomer: u8, old: u8) -> bool {
+        if newcomer > old {
+            return true;
+        }
+        self.refused = self.refused.wrapping_add(u32::from(newcomer >= WARM));
+        newcomer >= WARM && self.refused.is_multiple_of(REFUSED_OF_WARM)
+    }
+
+    /// The next of the main part that was not hit.
+    fn oldest_in_main(&mut self, slots: &mut impl Counted) -> Option<SlotId> {
+        while let Some(oldest) = self.lists.back(PROBATION) {
+            if slots.take_hits(oldest) == 0 {
+                return Some(oldest);
+            }
+            self.lists.move_to_front(PROTECTED, oldest);
+            self.demote(slots);
+        }
+        loop {
+            let oldest = self.lists.back(PROTECTED)?;
+            if !self.spare(oldest, slots) {
+                return Some(oldest);
+            }
+        }
+    }
+
+    /// Sends what is too much in the protected part, and was not hit, back to probation.
+    fn demote(&mut self, slots: &mut impl Counted) {
+        while self.lists.len(PROTECTED) > self.most_protected() {
+            let Some(oldest) = self.lists.back(PROTECTED) else { return };
+            if !self.spare(oldest, slots) {
+                self.lists.move_to_front(PROBATION, oldest);
+            }
+        }
+    }
+
+    /// Whether the end of the protected part was hit: then it takes another round, for one hit.
+    fn spare(&mut self, oldest: SlotId, slots: &mut impl Counted) -> bool {
+        let hits = slots.take_hits(oldest);
+        if hits > 0 {
+            slots.put_back(oldest, hits - 1);
+            self.lists.move_to_front(PROTECTED, oldest);
+        }
+        hits > 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    /// Slots whose hash is their own number, with hits and frequencies as a test sets them.
+    #[derive(Default)]
+    struct Fake {
+        hits: HashMap<SlotId, u8>,
+        frequent: HashMap<SlotId, u8>,
+    }
+
+    impl Slots for Fake {
+        fn hash(&self, slot: SlotId) -> u64 {
+            u64::from(slot).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+        }
+
+        fn take_hits(&mut self, slot: SlotId) -> u8 {
+            self.hits.remove(&slot).unwrap_or(0)
+        }
+
+        fn put_back(&mut self, slot: SlotId, hits: u8) {
+            self.hits.insert(slot, hits);
+        }
+    }
+
+    impl Counted for Fake {
+        fn frequency(&self, slot: SlotId) -> u8 {
+            self.frequent.get(&slot).copied().unwrap_or(0)
+        }
+    }
+
+    fn full(rule: Rule, slots: &mut Fake) -> Segments {
+        let mut segments = Segments::new(rule);
+        for slot in 0..10 {
+            segments.insert(slot, slots);
+        }
+        segments
+    }
+
+    fn dump(segments: &Segments) -> [Vec<SlotId>; 3] {
+        [WINDOW, PROBATION, PROTECTED].map(|list| segments.lists.dump(list))
+    }
+
+    #[test]
+    fn a_newcomer_stays_only_if_it_is_asked_for_more_often() {
+        let mut slots = Fake::default();
+        let mut segments = full(Rule::ALL[1], &mut slots);
+        assert_eq!(dump(&segments), [vec![9], (0..9).rev().collect(), vec![]]);
+        assert_eq!(segments.candidate(), Some(9));
+        assert_eq!(segments.evict(&mut slots), Some(9), "as rare as 0, which was there before");
+        segments.insert(9, &mut slots);
+        slots.frequent.insert(9, 2);
+        slots.frequent.insert(0, 1);
+        assert_eq!(segments.evict(&mut slots), Some(0));
+        segments.insert(0, &mut slots);
+        assert_eq!(dump(&segments)[..2], [vec![0], vec![9, 8, 7, 6, 5, 4, 3, 2, 1]]);
+    }
+
+    #[test]
+    fn now_and_then_a_warm_newcomer_gets_in_although_it_is_refused() {
+        let mut segments = Segments::new(Rule::FIRST);
+        let refused = (0..REFUSED_OF_WARM).filter(|_| !segments.admits(WARM, 15)).count();
+        assert_eq!(refused, REFUSED_OF_WARM as usize - 1);
+        assert!((0..1000).all(|_| !segments.admits(WARM - 1, 15)));
+    }
+
+    #[test]
+    fn a_hit_in_probation_protects_and_the_protected_are_at_most_their_share() {
+        let mut slots = Fake::default();
+        let mut segments = full(Rule::ALL[1], &mut slots);
+        slots.hits = (0..9).map(|slot| (slot, 1)).collect();
+        slots.frequent.insert(9, 1);
+        // All of probation was hit: it goes up, and the first to come down again is the one to go.
+        assert_eq!(segments.evict(&mut slots), Some(0));
+        assert!(segments.lists.len(PROTECTED) <= segments.most_protected().max(7));
+        assert!(slots.hits.is_empty(), "{:?}", slots.hits);
+    }
+
+    #[test]
+    fn what_must_return_is_protected_when_it_does() {
+        let mut slots = Fake::default();
+        let mut segments = full(Rule::ALL[3], &mut slots);
+        slots.hits.insert(1, 1);
+        assert_eq!(segments.evict(&mut slots), Some(0), "not hit");
+        segments.insert(10, &mut slots);
+        assert_eq!(segments.evict(&mut slots), Some(2), "1 was hit, and is in the main part now");
+        segments.insert(0, &mut slots);
+        assert_eq!(segments.lists.dump(PROTECTED), [0], "it came back");
+        assert_eq!(segments.lists.dump(PROBATION), [1]);
+    }
+
+    #[test]
+    fn every_rule_gives_out_each_slot_once() {
+        for rule in Rule::ALL {
+            let mut slots = Fake::default();
+            let mut segments = full(rule, &mut slots);
+            slots.hits = (0..10).map(|slot| (slot, 3)).collect();
+            segments.remove(4);
+            let mut gone: Vec<_> = std::iter::from_fn(|| segments.evict(&mut slots)).collect();
+            gone.sort_unstable();
+            assert_eq!(gone, [0, 1, 2, 3, 5, 6, 7, 8, 9], "{rule:?}");
+            assert_eq!(segments.len(), 0);
+            assert_eq!(Rule::numbered(rule.number()), rule);
+        }
+    }
+}
