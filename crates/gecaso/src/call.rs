@@ -11,18 +11,18 @@
 //! ```
 //!
 //! Called by `cache` and by the macro's expansion. Knows the order of the steps and none of their
-//! insides. `load` and `load_async` are the two faces of the path: they differ in how a body is
-//! run, and in that a synchronous caller parks while it waits, for a flight or a far storage.
+//! insides; `seek` has the steps of a far storage, and `change` what comes from the side. `load`
+//! and `load_async` are the two faces of the path: they differ in how a body is run, and in that a
+//! synchronous caller parks while it waits, for a flight or a far storage.
 
 use crate::blocking::block_on;
 use crate::cache::Cache;
 use crate::error::Error;
-use crate::far::{Change, FarTier, Fetched, Leftover, Mode, Visit};
+use crate::far::{Leftover, Mode, Visit};
 use crate::flight::{Boarding, Flight, Landing, Lead};
 use crate::key::{NearKey, Query, is_plain};
 use crate::memory::{Displaced, Entry, Incoming, Stored};
 use crate::outcome::{Outcome, Value};
-use crate::receipt::Receipt;
 use crate::reentry::{self, Chain};
 use crate::snapshot::Snapshot;
 use crate::time::{NEVER, Nanos, after};
@@ -30,6 +30,9 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+
+mod change;
+mod seek;
 
 /// What a call answers whose far storage cannot be asked, if it is not to run its body.
 pub(crate) type Refuse<O> = Option<fn(Error) -> O>;
@@ -240,196 +243,6 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         Turn::Lead(lead)
     }
 
-    /// The far storage, unless nothing is stored there.
-    fn seekable(&self) -> Option<&FarTier<K, V>> {
-        self.far.as_ref().filter(|_| self.stores)
-    }
-
-    /// One call's business with the far storage.
-    fn visit<'a>(
-        far: &'a FarTier<K, V>,
-        missed: &Missed<K>,
-        lead: &Lead<'_, K, V>,
-    ) -> Box<Visit<'a, K, V>> {
-        // Encoding may run foreign code, which cannot wait for this flight.
-        let _inside = reentry::enter(lead.chain());
-        Box::new(far.visit(&missed.key, Some(lead.chain())))
-    }
-
-    /// What a flight does that has a far storage: look there, run the body, write there.
-    #[inline(never)]
-    #[allow(clippy::too_many_arguments)] // a step of the path, called in one place
-    fn run_far<M, O: Outcome<M, Value = V>>(
-        &self,
-        far: &FarTier<K, V>,
-        lead: Lead<'_, K, V>,
-        missed: Missed<K>,
-        keep: impl FnOnce(&V) -> bool,
-        body: impl FnOnce() -> O,
-        refuse: Refuse<O>,
-        counted: bool,
-    ) -> O {
-        let mut visit = Self::visit(far, &missed, &lead);
-        let seek = self.seek(lead, &mut visit, refuse, counted, Mode::Apart);
-        let lead = match block_on(pin!(seek)) {
-            Ok(outcome) => return outcome,
-            Err(lead) => lead,
-        };
-        let stopwatch = self.start(self.stands_for(counted));
-        self.run_and_write(lead, stopwatch, missed, visit, keep, body)
-    }
-
-    /// As `run_far_async`, in a box, so that calls without a far storage stay small; and apart from
-    /// its caller, whose stack nested calls have under them many times over.
-    #[inline(never)]
-    #[allow(clippy::too_many_arguments)] // a step of the path, called in one place
-    fn run_far_boxed<'a, M, O: Outcome<M, Value = V>>(
-        &'a self,
-        far: &'a FarTier<K, V>,
-        lead: Lead<'a, K, V>,
-        missed: Missed<K>,
-        keep: impl FnOnce(&V) -> bool + 'a,
-        body: Pin<&'a mut Option<impl Future<Output = O>>>,
-        refuse: Refuse<O>,
-        counted: bool,
-    ) -> Pin<Box<impl Future<Output = O>>> {
-        Box::pin(self.run_far_async(far, lead, missed, keep, body, refuse, counted))
-    }
-
-    /// As `run_far`, awaited.
-    #[allow(clippy::too_many_arguments)] // a step of the path, called in one place
-    async fn run_far_async<M, O: Outcome<M, Value = V>>(
-        &self,
-        far: &FarTier<K, V>,
-        lead: Lead<'_, K, V>,
-        missed: Missed<K>,
-        keep: impl FnOnce(&V) -> bool,
-        body: Pin<&mut Option<impl Future<Output = O>>>,
-        refuse: Refuse<O>,
-        counted: bool,
-    ) -> O {
-        let mut visit = Self::visit(far, &missed, &lead);
-        let lead = match self.seek(lead, &mut visit, refuse, counted, Mode::Here).await {
-            Ok(outcome) => return outcome,
-            Err(lead) => lead,
-        };
-        let stopwatch = self.start(self.stands_for(counted));
-        self.run_and_write_async(lead, stopwatch, missed, visit, keep, body).await
-    }
-
-    /// Runs the body, and writes what it brought to the far storage.
-    fn run_and_write<M, O: Outcome<M, Value = V>>(
-        &self,
-        lead: Lead<'_, K, V>,
-        stopwatch: Option<Stopwatch>,
-        missed: Missed<K>,
-        visit: Box<Visit<'_, K, V>>,
-        keep: impl FnOnce(&V) -> bool,
-        body: impl FnOnce() -> O,
-    ) -> O {
-        match self.run(lead, stopwatch, missed, Some(visit), keep, body) {
-            Ok((value, leftover)) => {
-                if let Some(leftover) = leftover {
-                    block_on(pin!(leftover.write()));
-                }
-                O::from_value(value)
-            }
-            Err(rest) => O::from_rest(rest),
-        }
-    }
-
-    /// As `run_and_write`, awaited.
-    async fn run_and_write_async<M, O: Outcome<M, Value = V>>(
-        &self,
-        lead: Lead<'_, K, V>,
-        stopwatch: Option<Stopwatch>,
-        missed: Missed<K>,
-        visit: Box<Visit<'_, K, V>>,
-        keep: impl FnOnce(&V) -> bool,
-        body: Pin<&mut Option<impl Future<Output = O>>>,
-    ) -> O {
-        // No rest is held while the write is awaited: it need not be `Send`.
-        let (value, leftover) =
-            match self.run_async(lead, stopwatch, missed, Some(visit), keep, body).await {
-                Ok(stored) => stored,
-                Err(rest) => return O::from_rest(rest),
-            };
-        if let Some(leftover) = leftover {
-            leftover.write().await;
-        }
-        O::from_value(value)
-    }
-
-    /// Asks the far storage, inside the flight, so that any number of misses costs one look there.
-    /// `Err`: it has nothing, and the flight goes on.
-    async fn seek<'a, M, O: Outcome<M, Value = V>>(
-        &self,
-        lead: Lead<'a, K, V>,
-        visit: &mut Visit<'_, K, V>,
-        refuse: Refuse<O>,
-        counted: bool,
-        mode: Mode,
-    ) -> Result<O, Lead<'a, K, V>> {
-        match (visit.find(mode).await, refuse) {
-            (Fetched::Found(value), _) => {
-                if !counted {
-                    self.counters.hit();
-                }
-                Self::share(lead, &value);
-                Ok(O::from_value(value))
-            }
-            (Fetched::Failed(error), Some(refuse)) => {
-                if !counted {
-                    self.counters.waited();
-                }
-                lead.land(Landing::Refused(error.clone()));
-                Ok(refuse(error))
-            }
-            (Fetched::Nothing | Fetched::Failed(_), _) => Err(lead),
-        }
-    }
-
-    /// Only looks, near and far, and runs nothing.
-    pub(crate) fn look<Q: Query<K>>(&self, query: &Q) -> Option<V> {
-        let near = self.near.get(query, self.near.hash(query));
-        let found = near.or_else(|| match &self.far {
-            None => None,
-            Some(far) => block_on(pin!(Self::look_far(far, query.to_key(), Mode::Apart))),
-        });
-        self.count_look(found)
-    }
-
-    /// As `look`, awaited.
-    pub(crate) async fn look_async<Q: Query<K>>(&self, query: Q) -> Option<V> {
-        let near = self.near.get(&query, self.near.hash(&query));
-        let found = match (near, &self.far) {
-            (None, Some(far)) => Self::look_far(far, query.to_key(), Mode::Here).await,
-            (near, _) => near,
-        };
-        self.count_look(found)
-    }
-
-    fn count_look(&self, found: Option<V>) -> Option<V> {
-        match found {
-            Some(_) => self.counters.hit(),
-            None => self.counters.waited(),
-        }
-        found
-    }
-
-    async fn look_far(far: &FarTier<K, V>, key: K, mode: Mode) -> Option<V> {
-        match far.visit(&key, reentry::current()).find(mode).await {
-            Fetched::Found(value) => Some(value),
-            Fetched::Nothing | Fetched::Failed(_) => None,
-        }
-    }
-
-    /// As `look`, uncounted.
-    pub(crate) fn peek_far(&self, key: impl FnOnce() -> K) -> Option<V> {
-        let far = self.far.as_ref()?;
-        block_on(pin!(Self::look_far(far, key(), Mode::Apart)))
-    }
-
     /// Waits for another call's body.
     async fn follow<M, O: Outcome<M, Value = V>>(
         &self,
@@ -581,74 +394,9 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         }
     }
 
-    /// Puts an entry in from outside. Loads that run now are not stored.
-    pub(crate) fn put<Q: Query<K>>(&self, query: &Q, value: V) -> Receipt {
-        if !self.stores {
-            return self.remove(query);
-        }
-        let missed = self.missed(query);
-        let hash = missed.hash;
-        let is_key = |other: &K| query.matches(other);
-        let visit = self.far.as_ref().map(|far| {
-            let mut visit = far.visit(&missed.key, reentry::current());
-            visit.begin();
-            visit
-        });
-        let (sealed, failed) = match visit.as_ref().map(|visit| visit.seal(&value)) {
-            Some(Ok(sealed)) => (sealed, None),
-            // What is there now is not believed any more, all the same.
-            Some(Err(error)) => (None, Some(error)),
-            None => (None, None),
-        };
-        let change = || visit.as_ref().and_then(|visit| visit.change(sealed.as_ref()));
-        let change = if self.near.has_places() {
-            let mut incoming = self.incoming(missed, value);
-            let mut known = Snapshot::vacant();
-            loop {
-                let mut displaced = Displaced::nothing();
-                let put = || {
-                    self.near.put(&known, &mut incoming, &mut displaced)?;
-                    Ok(change())
-                };
-                let stored = self.flights.supersede(hash, is_key, put);
-                drop(displaced); // no lock is held here
-                match stored {
-                    Ok(change) => break change,
-                    Err(seen) => known = compare(seen, &incoming),
-                }
-            }
-        } else {
-            self.flights.supersede(hash, is_key, change)
-        };
-        let told = change.map_or_else(Receipt::ready, Change::tell);
-        failed.map_or_else(Receipt::ready, Receipt::failed).and(told)
-    }
-
     fn incoming(&self, Missed { hash, key, plain, .. }: Missed<K>, value: V) -> Incoming<K, V> {
         let expires = self.ttl.map_or(NEVER, |ttl| after(self.near.clock().now(), ttl));
         Incoming { hash, stored: Some(Stored::new(key, value, plain)), expires }
-    }
-
-    /// Removes an entry. Loads that run now are not stored.
-    pub(crate) fn remove<Q: Query<K>>(&self, query: &Q) -> Receipt {
-        let hash = self.near.hash(query);
-        let far = self.far.as_ref();
-        let visit = far.map(|far| far.visit(&query.to_key(), reentry::current()));
-        let mut known = Snapshot::vacant();
-        loop {
-            let take = || {
-                let removed = self.near.take(hash, query, &known);
-                removed
-                    .map(|removed| (removed, visit.as_ref().and_then(|visit| visit.change(None))))
-            };
-            match self.flights.supersede(hash, |other| query.matches(other), take) {
-                Ok((removed, change)) => {
-                    drop(removed); // no lock is held here
-                    return change.map_or_else(Receipt::ready, Change::tell);
-                }
-                Err(seen) => known = seen.resolve(|entry| query.matches(&entry.key)),
-            }
-        }
     }
 
     /// For how many loads the time of the one that begins now stands.

@@ -56,7 +56,8 @@ use std::time::Duration;
 /// let sizes: Cache<String, u64> = Cache::builder().storage(far.clone()).name("sizes").build();
 /// names.get_with(&1, || "one".into());
 /// sizes.get_with("one", || 3);
-/// assert_eq!(far.stats().sets, 2);
+/// assert_eq!((names.stats().far.sets, sizes.stats().far.sets), (2, 2)); // an epoch and an entry
+/// assert_eq!(far.stats().sets, 4);
 /// ```
 #[derive(Clone)]
 pub struct Far {

@@ -1,0 +1,81 @@
+//! What comes from the side: an entry put in, an entry removed. Each is one step with making the
+//! flights of its key invalid.
+//!
+//! Called by `cache`.
+
+use super::compare;
+use crate::cache::Cache;
+use crate::far::Change;
+use crate::key::{NearKey, Query};
+use crate::memory::Displaced;
+use crate::outcome::Value;
+use crate::receipt::Receipt;
+use crate::reentry;
+use crate::snapshot::Snapshot;
+
+impl<K: NearKey, V: Value> Cache<K, V> {
+    /// Puts an entry in from outside. Loads that run now are not stored.
+    pub(crate) fn put<Q: Query<K>>(&self, query: &Q, value: V) -> Receipt {
+        if !self.stores {
+            return self.remove(query);
+        }
+        let missed = self.missed(query);
+        let hash = missed.hash;
+        let is_key = |other: &K| query.matches(other);
+        let visit = self.far.as_ref().map(|far| {
+            let mut visit = far.visit(&missed.key, reentry::current());
+            visit.begin();
+            visit
+        });
+        let (sealed, failed) = match visit.as_ref().map(|visit| visit.seal(&value)) {
+            Some(Ok(sealed)) => (sealed, None),
+            // What is there now is not believed any more, all the same.
+            Some(Err(error)) => (None, Some(error)),
+            None => (None, None),
+        };
+        let change = || visit.as_ref().and_then(|visit| visit.change(sealed.as_ref()));
+        let change = if self.near.has_places() {
+            let mut incoming = self.incoming(missed, value);
+            let mut known = Snapshot::vacant();
+            loop {
+                let mut displaced = Displaced::nothing();
+                let put = || {
+                    self.near.put(&known, &mut incoming, &mut displaced)?;
+                    Ok(change())
+                };
+                let stored = self.flights.supersede(hash, is_key, put);
+                drop(displaced); // no lock is held here
+                match stored {
+                    Ok(change) => break change,
+                    Err(seen) => known = compare(seen, &incoming),
+                }
+            }
+        } else {
+            self.flights.supersede(hash, is_key, change)
+        };
+        let told = change.map_or_else(Receipt::ready, Change::tell);
+        failed.map_or_else(Receipt::ready, Receipt::failed).and(told)
+    }
+
+    /// Removes an entry. Loads that run now are not stored.
+    pub(crate) fn remove<Q: Query<K>>(&self, query: &Q) -> Receipt {
+        let hash = self.near.hash(query);
+        let far = self.far.as_ref();
+        let visit = far.map(|far| far.visit(&query.to_key(), reentry::current()));
+        let mut known = Snapshot::vacant();
+        loop {
+            let take = || {
+                let removed = self.near.take(hash, query, &known);
+                removed
+                    .map(|removed| (removed, visit.as_ref().and_then(|visit| visit.change(None))))
+            };
+            match self.flights.supersede(hash, |other| query.matches(other), take) {
+                Ok((removed, change)) => {
+                    drop(removed); // no lock is held here
+                    return change.map_or_else(Receipt::ready, Change::tell);
+                }
+                Err(seen) => known = seen.resolve(|entry| query.matches(&entry.key)),
+            }
+        }
+    }
+}
