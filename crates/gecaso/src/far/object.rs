@@ -462,15 +462,14 @@ impl Object {
     async fn care(self: &Arc<Self>) -> bool {
         if self.reads.is_open() {
             let probe = Operation::new(self.storage().get(PROBE.into()), None);
-            let alarm = self.clock().alarm(after(self.clock().now(), self.options.deadline));
-            if let Some(Ok(_)) = alarm.unless(probe).await {
+            if let Ok((_, true)) = self.background(probe).await {
                 self.reads.close();
                 self.report(&Trouble::Closed);
             }
         }
         if self.writes.is_open() {
-            let outcome = self.remove(vec![PROBE.into()]).await;
-            if outcome.is_ok() {
+            let probe = Operation::new(self.storage().remove(vec![PROBE.into()]), None);
+            if let Ok((_, true)) = self.background(probe).await {
                 self.writes.close();
                 self.report(&Trouble::Closed);
             }
@@ -496,11 +495,18 @@ impl Object {
 
     /// Removes, in the background.
     pub(super) async fn remove(&self, keys: Vec<Arc<str>>) -> Result<(), Failure> {
-        let operation = Operation::new(self.storage().remove(keys), None);
-        let limit = self.options.deadline;
-        let alarm = self.clock().alarm(after(self.clock().now(), limit));
-        match alarm.unless(operation).await {
-            Some(outcome) => outcome.map_err(Failure::said),
+        let remove = Operation::new(self.storage().remove(keys), None);
+        self.background(remove).await.map(|(done, _)| done)
+    }
+
+    /// What an operation brings that no caller waits for, and whether it was in time: one that
+    /// blocks the thread is not cut off by the alarm.
+    async fn background<T>(&self, operation: Operation<T>) -> Result<(T, bool), Failure> {
+        let (begun, limit) = (self.clock().now(), self.options.deadline);
+        let until = after(begun, limit);
+        match self.clock().alarm(until).unless(operation).await {
+            Some(Ok(brought)) => Ok((brought, self.clock().now() <= until)),
+            Some(Err(error)) => Err(Failure::said(error)),
             None => Err(Failure::TimedOut(limit)),
         }
     }
