@@ -137,6 +137,37 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         self.look_async(ByRef::new(key)).await
     }
 
+    /// What `read` makes of the stored value, if it is fresh: without cloning it, for values whose
+    /// clone is dear, or is an `Arc`'s whose count many threads change. Counts as
+    /// [`get`](Self::get).
+    ///
+    /// `read` may take its time and call this cache, or any other: nothing is locked. The value
+    /// stays in memory until `read` returns, even if its entry is removed meanwhile; who removes
+    /// it does not wait. A thread that is inside of several `read`s at once gets clones, and so
+    /// do threads beyond four for each core.
+    ///
+    /// Over a storage outside of the process it parks the thread until that has answered.
+    ///
+    /// # Panics
+    ///
+    /// If `read` does.
+    ///
+    /// ```
+    /// use gecaso::{Cache, MemoryStorage};
+    ///
+    /// let pages: Cache<u32, Vec<String>> = Cache::new(MemoryStorage::bounded(100));
+    /// pages.insert(1, vec!["first".into(), "second".into()]);
+    /// assert_eq!(pages.with(&1, |lines| lines.len()), Some(2));
+    /// assert_eq!(pages.with(&2, |lines| lines.len()), None);
+    /// ```
+    pub fn with<Q, R>(&self, key: &Q, read: impl FnOnce(&V) -> R) -> Option<R>
+    where
+        K: Borrow<Q>,
+        Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
+    {
+        self.with_query(&ByRef::new(key), read)
+    }
+
     /// The stored value, or what `body` returns; one body per key at a time.
     ///
     /// # Panics

@@ -74,6 +74,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         }
     }
 
+    #[inline(never)]
     fn miss<Q: Query<K>>(query: &Q, hash: u64, puts: u64) -> Missed<K> {
         Missed { hash, key: query.to_key(), plain: Q::is_plain() && is_plain::<V>(), puts }
     }

@@ -84,6 +84,7 @@ mod fail_closed;
 mod far;
 mod flight;
 mod key;
+mod lane;
 mod memory;
 mod outcome;
 #[cfg(feature = "far")]

@@ -1,11 +1,12 @@
 //! Counters of one cache, and the snapshot that users read.
 //!
-//! Hits are counted by every call, so the counters are striped: each thread writes a line that few
-//! others write. Knows nothing of storages or flights.
+//! Hits are counted by every call, so the counters are striped: each thread writes a line that no
+//! other writes. Knows nothing of storages or flights.
 
+use crate::lane;
 use crate::sync::tally;
 use std::ops::Add;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// How a cache has done so far.
@@ -69,12 +70,9 @@ impl Add for Stats {
     }
 }
 
-/// Threads that count side by side without writing the same line. More threads share lines.
-const STRIPES: usize = 8;
-
-/// One stripe, on cache lines of its own (128: neighbouring lines are fetched in pairs).
+/// One stripe, on a cache line of its own.
 #[derive(Default)]
-#[repr(align(128))]
+#[repr(align(64))]
 struct Stripe {
     hits: AtomicU64,
     /// Misses that led to a load of their own: one counter for the two, since each costs a write.
@@ -87,9 +85,39 @@ struct Stripe {
 }
 
 /// The counters behind [`Stats`] that a cache keeps itself.
-#[derive(Default)]
 pub(crate) struct Counters {
-    stripes: Box<[Stripe; STRIPES]>,
+    /// By the number of the thread.
+    own: Box<[Stripe]>,
+    /// Of all threads without one.
+    shared: Stripe,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        let own = (0..lane::most()).map(|_| Stripe::default()).collect();
+        Counters { own, shared: Stripe::default() }
+    }
+}
+
+/// Where a thread counts.
+#[derive(Clone, Copy)]
+struct Here<'a> {
+    stripe: &'a Stripe,
+    /// Nobody else writes there: no atomic step is needed.
+    alone: bool,
+}
+
+impl<'a> Here<'a> {
+    #[inline]
+    fn add(self, pick: impl Fn(&'a Stripe) -> &'a AtomicU64, by: u64) {
+        let counter = pick(self.stripe);
+        if self.alone {
+            counter.store(counter.load(Relaxed).wrapping_add(by), Relaxed);
+        } else {
+            tally::add(tally::Kind::Atomic);
+            counter.fetch_add(by, Relaxed);
+        }
+    }
 }
 
 /// Loads shorter than this are timed by sample.
@@ -99,19 +127,21 @@ const SAMPLE: u64 = 16;
 
 impl Counters {
     #[inline]
-    fn stripe(&self) -> &Stripe {
-        &self.stripes[thread_number() % STRIPES]
+    fn here(&self) -> Here<'_> {
+        match self.own.get(lane::number()) {
+            Some(stripe) => Here { stripe, alone: true },
+            None => Here { stripe: &self.shared, alone: false },
+        }
     }
 
     #[inline]
     pub(crate) fn hit(&self) {
-        tally::add(tally::Kind::Atomic);
-        self.stripe().hits.fetch_add(1, Relaxed);
+        self.here().add(|stripe| &stripe.hits, 1);
     }
 
     /// A miss that ends without a load under its own flight.
     pub(crate) fn waited(&self) {
-        self.stripe().waited.fetch_add(1, Relaxed);
+        self.here().add(|stripe| &stripe.waited, 1);
     }
 
     /// A miss that leads to a load: for how many loads its time is to stand, 0 if it is not timed.
@@ -125,8 +155,9 @@ impl Counters {
     }
 
     fn load(&self, count: fn(&Stripe) -> &AtomicU64) -> u64 {
-        let stripe = self.stripe();
-        count(stripe).fetch_add(1, Relaxed);
+        let here = self.here();
+        here.add(count, 1);
+        let stripe = here.stripe;
         let before = stripe.led.load(Relaxed) + stripe.apart.load(Relaxed) - 1;
         let mean = stripe.load_nanos.load(Relaxed).checked_div(before).unwrap_or(SHORT);
         match before {
@@ -138,12 +169,12 @@ impl Counters {
 
     /// Adds the time of loads.
     pub(crate) fn load_took(&self, nanos: u64) {
-        self.stripe().load_nanos.fetch_add(nanos, Relaxed);
+        self.here().add(|stripe| &stripe.load_nanos, nanos);
     }
 
     pub(crate) fn snapshot(&self) -> Stats {
         let sum = |pick: fn(&Stripe) -> &AtomicU64| -> u64 {
-            self.stripes.iter().map(|s| pick(s).load(Relaxed)).sum()
+            self.own.iter().chain([&self.shared]).map(|s| pick(s).load(Relaxed)).sum()
         };
         let led = sum(|s| &s.led);
         Stats {
@@ -154,21 +185,6 @@ impl Counters {
             ..Stats::default()
         }
     }
-}
-
-/// A small number for this thread, given out in turn.
-#[inline]
-fn thread_number() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    std::thread_local! {
-        static NUMBER: std::cell::Cell<usize> = const { std::cell::Cell::new(usize::MAX) };
-    }
-    NUMBER.with(|number| {
-        if number.get() == usize::MAX {
-            number.set(NEXT.fetch_add(1, Relaxed));
-        }
-        number.get()
-    })
 }
 
 #[cfg(test)]

@@ -174,6 +174,27 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         self.count_look(found)
     }
 
+    /// As `look`, for what is only read.
+    pub(crate) fn with_query<Q: Query<K>, R>(
+        &self,
+        query: &Q,
+        read: impl FnOnce(&V) -> R,
+    ) -> Option<R> {
+        if self.far.is_some() {
+            return self.look(query).map(|value| read(&value));
+        }
+        // Counted before it is read: reading may panic.
+        let counted = |value: &V| {
+            self.counters.hit();
+            read(value)
+        };
+        let found = self.near.with(query, self.near.hash(query), counted);
+        if found.is_none() {
+            self.counters.waited();
+        }
+        found
+    }
+
     /// As `look`, awaited.
     pub(crate) async fn look_async<Q: Query<K>>(&self, query: Q) -> Option<V> {
         let near = self.near.get(&query, self.near.hash(&query));

@@ -15,6 +15,11 @@ const MOST_HITS: usize = 3;
 /// A key whose comparison may run foreign code, as far as the cache knows.
 type Foreign = (u8, u8);
 
+/// What this thread does at its first call alone has been done.
+fn warm() {
+    crate::lane::number();
+}
+
 fn at_once<F: Future>(future: F) {
     assert!(pin!(future).poll(&mut Context::from_waker(Waker::noop())).is_ready());
 }
@@ -28,22 +33,24 @@ fn hit(cache: &Cache<u64, u64>) -> (u32, u32, u32) {
 }
 
 #[test]
-fn a_hit_in_a_memory_storage_shares_one_lock_and_counts() {
+fn a_hit_in_a_memory_storage_locks_nothing_and_soon_writes_nothing_that_others_write() {
+    warm();
     for storage in [MemoryStorage::bounded(100), MemoryStorage::unbounded()] {
         let cache: Cache<u64, u64> = Cache::new(storage);
         cache.insert(1, 1);
         for _ in 0..MOST_HITS {
             let early = tally::of(|| cache.get_with(&1, || unreachable!()));
-            assert_eq!(early, (1, 0, 2), "a shared lock; the counter of hits, and the mark");
+            assert_eq!(early, (0, 0, 1), "the mark");
         }
         for _ in 0..3 {
-            assert_eq!(hit(&cache), (1, 0, 1), "the mark is at its most: only the counter");
+            assert_eq!(hit(&cache), (0, 0, 0), "the mark is at its most");
         }
     }
 }
 
 #[test]
 fn a_hit_with_ttl_locks_and_writes_nothing_more() {
+    warm();
     let clock = ManualClock::new();
     let storage = MemoryStorage::bounded(100).with_clock(&clock);
     let cache: Cache<u64, u64> =
@@ -52,20 +59,22 @@ fn a_hit_with_ttl_locks_and_writes_nothing_more() {
     for _ in 0..MOST_HITS {
         cache.get(&1);
     }
-    assert_eq!(hit(&cache), (1, 0, 1));
+    assert_eq!(hit(&cache), (0, 0, 0));
 }
 
 #[test]
 fn a_hit_in_an_lru_storage_takes_its_one_lock_alone() {
+    warm();
     let cache: Cache<u64, u64> = Cache::new(LruStorage::new(100));
     cache.insert(1, 1);
     for _ in 0..3 {
-        assert_eq!(hit(&cache), (0, 1, 1));
+        assert_eq!(hit(&cache), (0, 1, 0));
     }
 }
 
 #[test]
-fn a_hit_on_foreign_types_locks_once_more_to_note_it() {
+fn a_hit_on_foreign_types_locks_nothing_either_and_in_lru_order_once_more_to_note_it() {
+    warm();
     let memory: Cache<Foreign, Arc<Foreign>> = Cache::new(MemoryStorage::bounded(100));
     let lru: Cache<Foreign, Arc<Foreign>> = Cache::new(LruStorage::new(100));
     for cache in [&memory, &lru] {
@@ -75,15 +84,16 @@ fn a_hit_on_foreign_types_locks_once_more_to_note_it() {
         }
     }
     let hit = |cache: &Cache<_, _>| tally::of(|| cache.get_with(&(1, 2), || unreachable!()));
-    assert_eq!(hit(&memory), (2, 0, 1), "to find it, and to mark it after the comparison");
-    assert_eq!(hit(&lru), (1, 1, 1));
+    assert_eq!(hit(&memory), (0, 0, 0));
+    assert_eq!(hit(&lru), (0, 2, 0), "to find it, and to note it after the comparison");
 }
 
 #[test]
 fn peek_counts_nothing() {
+    warm();
     let cache: Cache<u64, u64> = Cache::new(LruStorage::new(100));
     cache.insert(1, 1);
-    assert_eq!(tally::of(|| cache.peek(&1)), (1, 0, 0));
+    assert_eq!(tally::of(|| cache.peek(&1)), (0, 0, 0));
 }
 
 #[test]

@@ -52,7 +52,7 @@ pub(super) trait Member: Send + Sync {
     /// The stamp of the entry that is next to go in this shard.
     fn oldest(&self, shard: usize) -> Option<u64>;
     /// Takes that entry out. Its place is the caller's.
-    fn evict(&self, shard: usize) -> Option<Evicted>;
+    fn evict(self: Arc<Self>, shard: usize) -> Option<Evicted>;
     /// Entries now.
     fn len(&self) -> usize;
     /// Checks and empties every shard.
@@ -150,8 +150,8 @@ impl Bound {
     pub(super) fn evict_oldest(&self, shard: usize) -> Option<Evicted> {
         let members = self.members();
         let with_stamp = |member: &Arc<dyn Member>| Some((member.oldest(shard)?, member.clone()));
-        let oldest = members.iter().filter_map(with_stamp).min_by_key(|(stamp, _)| *stamp)?;
-        oldest.1.evict(shard)
+        let (_, oldest) = members.iter().filter_map(with_stamp).min_by_key(|(stamp, _)| *stamp)?;
+        oldest.evict(shard)
     }
 
     /// Evicts from whichever shard has an entry, this one last.

@@ -5,12 +5,13 @@
 //! one share its places. Knows nothing of flights or calls.
 
 mod bound;
+mod entry;
 mod policy;
-mod shard;
+mod raw;
 mod table;
 mod tuner;
 
-pub(crate) use shard::{Entry, Stored};
+pub(crate) use entry::{Entry, Stored};
 pub(crate) use table::{Displaced, Incoming, Table};
 
 use crate::key::NearKey;

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("sync", &[]),
+    // Which number a thread has.
+    ("lane", &["sync"]),
     ("time", &["sync"]),
     ("key", &[]),
     ("outcome", &[]),
@@ -28,7 +30,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("params", &[]),
     ("codec", &["error", "params", "time"]),
     // A storage knows neither calls nor flights.
-    ("memory", &["key", "memory/policy", "outcome", "snapshot", "sync", "time"]),
+    ("memory", &["key", "lane", "memory/policy", "outcome", "snapshot", "sync", "time"]),
     // A far storage knows neither calls nor flights, but for the chain that it works for.
     (
         "far",
@@ -37,7 +39,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "time",
         ],
     ),
-    ("stats", &["far", "sync"]),
+    ("stats", &["far", "lane", "sync"]),
     // A flight does not know what it stores, or where.
     ("flight", &["error", "key", "outcome", "reentry", "signal", "snapshot", "sync", "time"]),
     ("storage", &["codec", "far", "key", "memory", "outcome"]),
@@ -75,7 +77,6 @@ const LOCKS: &[(&str, &str)] = &[
     ("time.rs", "the last stamp: it lives in a static"),
     ("memory/bound.rs", "stamps and a hint: whoever reads an old one evicts a little out of order"),
     ("memory/tuner.rs", "notes of hits and the rule: lost or late, they cost a little hit ratio"),
-    ("memory/shard.rs", "hit marks: a hint for the policy, under the shard's lock"),
     ("private/erased.rs", "the list of a function's caches lives in a static"),
     ("private/slot.rs", "opening a cache happens once in a process"),
     ("private/method.rs", "the registry of methods lives in a static"),

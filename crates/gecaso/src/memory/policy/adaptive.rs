@@ -65,6 +65,10 @@ impl Policy for Adaptive {
         self.segments.remove(slot);
     }
 
+    fn exchange(&mut self, old: SlotId, new: SlotId) {
+        self.segments.exchange(old, new);
+    }
+
     fn candidate(&self) -> Option<SlotId> {
         self.segments.candidate()
     }

@@ -60,13 +60,9 @@ impl<const N: usize> Lists<N> {
     #[inline]
     pub(super) fn push_front(&mut self, list: usize, slot: SlotId) {
         const { assert!(N <= 1 << LIST_BITS) }
-        let at = slot as usize;
-        if at >= self.links.len() {
-            assert!(slot < NIL, "a shard has under 2^30 slots");
-            self.links.resize(at + 1, Links::NONE);
-        }
+        self.hold(slot);
         let ends = &mut self.ends[list];
-        self.links[at] = Links::new(list, NIL, ends.front);
+        self.links[slot as usize] = Links::new(list, NIL, ends.front);
         match ends.front {
             NIL => ends.back = slot,
             front => self.links[front as usize].newer = slot,
@@ -99,6 +95,36 @@ impl<const N: usize> Lists<N> {
     pub(super) fn move_to_front(&mut self, list: usize, slot: SlotId) {
         self.unlink(slot);
         self.push_front(list, slot);
+    }
+
+    /// Puts a slot that is in no list in the place of one that is.
+    pub(super) fn exchange(&mut self, old: SlotId, new: SlotId) {
+        let links = self.links[old as usize];
+        let (list, newer, older) = (links.list(), links.newer, links.older());
+        self.hold(new);
+        self.links[new as usize] = links;
+        let ends = &mut self.ends[list];
+        match newer {
+            NIL => ends.front = new,
+            newer => {
+                let newer = &mut self.links[newer as usize];
+                *newer = Links::new(list, newer.newer, new);
+            }
+        }
+        match older {
+            NIL => ends.back = new,
+            older => self.links[older as usize].newer = new,
+        }
+    }
+
+    /// Makes sure that there are links for a slot.
+    #[inline]
+    fn hold(&mut self, slot: SlotId) {
+        let at = slot as usize;
+        if at >= self.links.len() {
+            assert!(slot < NIL, "a shard has under 2^30 slots");
+            self.links.resize(at + 1, Links::NONE);
+        }
     }
 
     #[inline]
@@ -164,6 +190,24 @@ pub(super) mod tests {
         assert_eq!(list.dump(0), []);
         list.push_front(0, 3);
         assert_eq!((list.dump(0), list.back(0)), (vec![3], Some(3)));
+    }
+
+    #[test]
+    fn a_slot_takes_the_place_of_another() {
+        let mut list = Lists::<1>::default();
+        for slot in [0, 1, 2] {
+            list.push_front(0, slot);
+        }
+        list.exchange(1, 9);
+        assert_eq!(list.dump(0), [2, 9, 0]);
+        list.exchange(2, 1);
+        list.exchange(0, 2);
+        assert_eq!(list.dump(0), [1, 9, 2]);
+        list.exchange(9, 0);
+        list.unlink(1);
+        list.unlink(2);
+        list.exchange(0, 7);
+        assert_eq!(list.dump(0), [7]);
     }
 
     #[test]

@@ -27,6 +27,10 @@ impl Policy for Lru {
         self.list.unlink(slot);
     }
 
+    fn exchange(&mut self, old: SlotId, new: SlotId) {
+        self.list.exchange(old, new);
+    }
+
     fn candidate(&self) -> Option<SlotId> {
         self.list.back(0)
     }

@@ -51,6 +51,9 @@ pub(super) trait Policy {
     /// A slot has lost its entry.
     fn remove(&mut self, slot: SlotId);
 
+    /// The entry of a slot has moved into a new one.
+    fn exchange(&mut self, old: SlotId, new: SlotId);
+
     /// The slot that `evict` looks at first.
     fn candidate(&self) -> Option<SlotId>;
 
@@ -110,6 +113,14 @@ impl Policy for AnyPolicy {
             AnyPolicy::None => {}
             AnyPolicy::Lru(lru) => lru.remove(slot),
             AnyPolicy::Adaptive(adaptive) => adaptive.remove(slot),
+        }
+    }
+
+    fn exchange(&mut self, old: SlotId, new: SlotId) {
+        match self {
+            AnyPolicy::None => {}
+            AnyPolicy::Lru(lru) => lru.exchange(old, new),
+            AnyPolicy::Adaptive(adaptive) => adaptive.exchange(old, new),
         }
     }
 

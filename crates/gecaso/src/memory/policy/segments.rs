@@ -143,6 +143,10 @@ impl Segments {
         self.lists.unlink(slot);
     }
 
+    pub(super) fn exchange(&mut self, old: SlotId, new: SlotId) {
+        self.lists.exchange(old, new);
+    }
+
     pub(super) fn candidate(&self) -> Option<SlotId> {
         let [window, probation, protected] = [0, 1, 2].map(|list| self.lists.back(list));
         let window_is_full = self.lists.len(WINDOW) >= self.most_in_window();

@@ -1,0 +1,132 @@
+//! A small number for each thread, its own for as long as it lives: who writes to a place by this
+//! number writes alone, and needs no atomic step for it.
+//!
+//! Used by `stats` (counters) and `memory` (who reads now). Knows neither.
+
+use crate::sync;
+use std::cell::Cell;
+
+/// So many threads have a number at once; the others have none, and take a slower way.
+pub(crate) fn most() -> usize {
+    if cfg!(shuttle) {
+        return 3;
+    }
+    static MOST: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
+    *MOST.get_or_init(|| {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        (4 * cores).clamp(16, 256)
+    })
+}
+
+/// In the place of a number: the thread is ending, and has none.
+const ENDED: usize = usize::MAX;
+/// It has none yet.
+const NEW: usize = ENDED - 1;
+/// It found all of them taken, and asks again after so many calls.
+const PATIENCE: usize = 1_000;
+
+sync::thread_local! {
+    static NUMBER: Cell<usize> = const { Cell::new(NEW) };
+    /// Gives the number back when the thread ends. Apart from it, because a thread local that has
+    /// something to drop costs more to read.
+    static OWNER: Cell<Option<Owner>> = const { Cell::new(None) };
+}
+
+sync::global! {
+    /// The numbers that were given back.
+    static NUMBERS: Mutex<Numbers>;
+}
+
+#[derive(Default)]
+struct Numbers {
+    /// Numbers from here on were never given out.
+    next: usize,
+    /// Given back.
+    free: Vec<usize>,
+}
+
+impl Numbers {
+    fn take(&mut self, most: usize) -> Option<usize> {
+        let new = || (self.next < most).then_some(self.next);
+        let number = self.free.pop().or_else(new)?;
+        self.next = self.next.max(number + 1);
+        Some(number)
+    }
+}
+
+struct Owner(usize);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        // What runs later in this thread, in other destructors, has none.
+        set(ENDED);
+        sync::lock(&NUMBERS).free.push(self.0);
+    }
+}
+
+/// The calling thread's number, below [`most`]; something larger if it has none.
+#[inline]
+pub(crate) fn number() -> usize {
+    let number = NUMBER.try_with(Cell::get).unwrap_or(ENDED);
+    if number < NEW - PATIENCE { number } else { without(number) }
+}
+
+fn set(number: usize) {
+    // In a thread that is ending it may be gone, and nobody asks for it.
+    let _ = NUMBER.try_with(|current| current.set(number));
+}
+
+#[cold]
+fn without(number: usize) -> usize {
+    if number < NEW {
+        set(number + 1);
+    } else if number == NEW {
+        take();
+        return NUMBER.try_with(Cell::get).unwrap_or(ENDED);
+    }
+    ENDED
+}
+
+fn take() {
+    // Until it is known: what runs on the way here, an allocator's hook say, has none.
+    set(ENDED);
+    let taken = sync::lock(&NUMBERS).take(most());
+    let Some(taken) = taken else {
+        set(NEW - PATIENCE);
+        return;
+    };
+    let owner = Owner(taken);
+    // In a thread that is ending the number goes back at once.
+    if OWNER.try_with(|place| place.set(Some(owner))).is_ok() {
+        set(taken);
+    }
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_has_one_owner_at_a_time_and_is_given_again() {
+        let mut numbers = Numbers::default();
+        let taken: Vec<_> = std::iter::from_fn(|| numbers.take(4)).collect();
+        assert_eq!(taken, [0, 1, 2, 3]);
+        numbers.free.extend([2, 1]);
+        assert_eq!([(); 3].map(|()| numbers.take(4)), [Some(1), Some(2), None]);
+    }
+
+    #[test]
+    fn a_thread_keeps_its_number_and_gives_it_back_when_it_ends() {
+        let look = || {
+            let mine = number();
+            assert!(mine < most());
+            assert_eq!(number(), mine);
+            mine
+        };
+        // Other tests may take and give back numbers meanwhile; many times as many as there are
+        // would not be had if they were kept.
+        for _ in 0..10 * most() {
+            std::thread::spawn(look).join().unwrap();
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Who reads a table now: a lane for each thread, which it alone writes.
+//!
+//! ```text
+//!   reader                                     writer, under the lock of a shard
+//!   inside = odd                               takes an entry out of the index
+//!   -------- barrier --------                  -------- barrier --------
+//!   finds the entry in the index, reads it     waits until each lane was even once
+//!   inside = even                              nobody reads the entry: drops it
+//! ```
+//!
+//! Either the writer sees that the reader is inside, or the reader sees that the entry is gone. No
+//! foreign code runs inside, so it lasts for nanoseconds, unless the system takes the thread off
+//! its core. What must last longer *holds* one entry: it says which, and leaves.
+//!
+//! Used by `shard`. Knows no entry.
+
+use super::barrier::Barrier;
+use crate::lane;
+use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
+use crate::sync::thread;
+use std::marker::PhantomData;
+
+/// Entries that a thread holds at once without a lock: a hit, inside of the comparison or the clone
+/// of another.
+const HOLDS: usize = 3;
+/// Looks at a lane before a writer gives up for now.
+const PATIENCE: usize = if cfg!(shuttle) { 2 } else { 200 };
+
+pub(super) struct Lanes {
+    lanes: Box<[Lane]>,
+    barrier: Barrier,
+}
+
+/// What one thread does in one table; on a cache line of its own.
+#[repr(align(64))]
+struct Lane {
+    /// Odd while the thread is inside. Only it writes.
+    inside: AtomicU64,
+    /// Addresses of the entries it holds; 0: none.
+    holds: [AtomicUsize; HOLDS],
+}
+
+impl Lanes {
+    pub(super) fn new(barrier: Barrier) -> Self {
+        let lane = |_| Lane { inside: AtomicU64::new(0), holds: Default::default() };
+        Lanes { lanes: (0..lane::most()).map(lane).collect(), barrier }
+    }
+
+    /// Goes inside; not without a lane of its own, and not if it is inside already.
+    #[inline]
+    pub(super) fn enter(&self) -> Option<Inside<'_>> {
+        let lane = self.lanes.get(lane::number())?;
+        let before = lane.inside.load(Ordering::Relaxed);
+        if before & 1 == 1 {
+            return None; // an allocator's hook, say, that calls a cached function
+        }
+        self.barrier.announce(&lane.inside, before.wrapping_add(1));
+        Some(Inside { lane, after: before.wrapping_add(2), here: PhantomData })
+    }
+
+    /// Whether everybody who was inside has left, so that nobody can reach any more what was taken
+    /// out of the index before. Waits a little for those who are just leaving.
+    pub(super) fn all_left(&self) -> bool {
+        self.barrier.look() && self.lanes.iter().all(Lane::left)
+    }
+
+    /// What is held now. Complete for what was taken out of the index before `all_left` said so.
+    pub(super) fn held(&self) -> impl Iterator<Item = usize> {
+        let holds = self.lanes.iter().flat_map(|lane| &lane.holds);
+        // Acquire: who has let go is done with the entry.
+        holds.map(|hold| hold.load(Ordering::Acquire)).filter(|&held| held != 0)
+    }
+}
+
+impl Lane {
+    fn left(&self) -> bool {
+        // Acquire: what the reader did inside has happened.
+        let first = self.inside.load(Ordering::Acquire);
+        if first & 1 == 0 {
+            return true;
+        }
+        for _ in 0..PATIENCE {
+            if self.inside.load(Ordering::Acquire) != first {
+                return true;
+            }
+            if cfg!(shuttle) { thread::yield_now() } else { std::hint::spin_loop() }
+        }
+        false
+    }
+}
+
+/// The calling thread is inside, until this is dropped.
+pub(super) struct Inside<'a> {
+    lane: &'a Lane,
+    after: u64,
+    /// Stays in its thread.
+    here: PhantomData<*const ()>,
+}
+
+impl<'a> Inside<'a> {
+    /// Holds what lies at this address beyond the end of this; not if too much is held already.
+    pub(super) fn hold(&self, address: usize) -> Option<Hold<'a>> {
+        let free = |hold: &&AtomicUsize| hold.load(Ordering::Relaxed) == 0;
+        let place = self.lane.holds.iter().find(free)?;
+        // Seen by whoever sees that this thread has left (release there, acquire in `left`).
+        place.store(address, Ordering::Relaxed);
+        Some(Hold { place, here: PhantomData })
+    }
+}
+
+impl Drop for Inside<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.lane.inside.store(self.after, Ordering::Release);
+    }
+}
+
+/// What is held stays until this is dropped.
+pub(super) struct Hold<'a> {
+    place: &'a AtomicUsize,
+    here: PhantomData<*const ()>,
+}
+
+impl Drop for Hold<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        // Then its owner looks whether somebody waits for it; who waits says so, passes a fence,
+        // and looks at the holds. On x86 an exchange is a fence.
+        self.place.swap(0, Ordering::SeqCst);
+        if !cfg!(target_arch = "x86_64") {
+            fence(Ordering::SeqCst);
+        }
+    }
+}
