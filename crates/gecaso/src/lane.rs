@@ -5,11 +5,17 @@
 
 use crate::sync;
 use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+/// The same in model checks.
+const MODEL: usize = 3;
 
 /// So many threads have a number at once; the others have none, and take a slower way.
 pub(crate) fn most() -> usize {
     if cfg!(shuttle) {
-        return 3;
+        // Made before anybody panics: shuttle's statics do not survive being made on the way.
+        drop(sync::lock(&NUMBERS));
+        return MODEL;
     }
     static MOST: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
     *MOST.get_or_init(|| {
@@ -30,6 +36,16 @@ sync::thread_local! {
     /// Gives the number back when the thread ends. Apart from it, because a thread local that has
     /// something to drop costs more to read.
     static OWNER: Cell<Option<Owner>> = const { Cell::new(None) };
+}
+
+/// Numbers from here on were never given out. Not one of `sync`'s: it lives in a static.
+static USED: AtomicUsize = AtomicUsize::new(0);
+
+/// Numbers below this may belong to threads. Who has a number had it before this was asked, or
+/// whatever it does with it comes after the caller's last fence.
+#[inline]
+pub(crate) fn used() -> usize {
+    if cfg!(shuttle) { MODEL } else { USED.load(SeqCst) }
 }
 
 sync::global! {
@@ -90,11 +106,13 @@ fn without(number: usize) -> usize {
 fn take() {
     // Until it is known: what runs on the way here, an allocator's hook say, has none.
     set(ENDED);
-    let taken = sync::lock(&NUMBERS).take(most());
+    let most = most();
+    let taken = sync::lock(&NUMBERS).take(most);
     let Some(taken) = taken else {
         set(NEW - PATIENCE);
         return;
     };
+    USED.fetch_max(taken + 1, SeqCst);
     let owner = Owner(taken);
     // In a thread that is ending the number goes back at once.
     if OWNER.try_with(|place| place.set(Some(owner))).is_ok() {

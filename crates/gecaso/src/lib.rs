@@ -41,11 +41,12 @@ pub use gecaso_macros::cached;
 
 pub use crate::{
     builder::CacheBuilder,
-    cache::Cache,
+    cache::{Cache, Iter},
     error::{BoxError, Error, Result},
     fail_closed::FailClosed,
     key::NearKey,
-    memory::{LruStorage, MemoryStorage},
+    lifetime::Lifetime,
+    memory::{LruStorage, MemoryStorage, RemovalCause},
     outcome::Value,
     receipt::Receipt,
     reentry::{scope, scope_fn},
@@ -85,6 +86,7 @@ mod far;
 mod flight;
 mod key;
 mod lane;
+mod lifetime;
 mod memory;
 mod outcome;
 #[cfg(feature = "far")]

@@ -37,4 +37,18 @@ impl<K, V> Stored<K, V> {
             Stored::Foreign(entry) => Some(entry),
         }
     }
+
+    /// Another one for the same entry: plain types are cloned, which runs no foreign code.
+    pub(super) fn copy(&self) -> Self
+    where
+        K: Clone,
+        V: Clone,
+    {
+        match self {
+            Stored::Plain(Entry { key, value }) => {
+                Stored::Plain(Entry { key: key.clone(), value: value.clone() })
+            }
+            Stored::Foreign(entry) => Stored::Foreign(entry.clone()),
+        }
+    }
 }

@@ -4,10 +4,13 @@
 //! evicts. A key whose `Eq` or a value whose `Clone` is foreign is only touched where no lock is
 //! held, and outside of what `raw` calls inside.
 
-use super::bound::{Bound, Evicted, Member, Order};
+use super::bound::{Bound, Limit, Member, Order};
 use super::entry::{Entry, Stored};
+use super::lifetimes::Life;
 use super::policy::{Adaptive, AnyPolicy, Lru, SlotId};
-use super::raw::{Found, Gone, Held, Part, Writing};
+use super::raw::{About, Found, Held, Part, Writing};
+use super::removal::{Displaced, Evicted, Gone, Listener, RemovalCause};
+use super::terms::{Terms, Theirs, Weigher, hash_by};
 use crate::key::{NearKey, Query, is_plain};
 use crate::outcome::Value;
 use crate::snapshot::Snapshot;
@@ -18,9 +21,13 @@ use std::ops::Deref;
 use std::sync::{Arc, Weak};
 
 pub(crate) struct Table<K: NearKey, V: Value> {
-    part: Arc<Part<Stored<K, V>>>,
-    bound: Arc<Bound>,
+    pub(super) part: Arc<Attached<K, V>>,
+    pub(super) bound: Arc<Bound>,
     order: Order,
+    /// `None`: each entry weighs 1.
+    weigher: Option<Weigher<K, V>>,
+    /// A user's hasher, instead of ours.
+    theirs: Option<Theirs>,
     /// Seeded anew for each table: keys that collide in one do not in another, and nobody outside
     /// can choose keys that do.
     hasher: Seeded,
@@ -39,92 +46,108 @@ fn seeded() -> Seeded {
     Seeded::with_seed(shuttle::rand::RngCore::next_u64(&mut shuttle::rand::thread_rng()))
 }
 
+/// What the storage knows of a table.
+pub(super) struct Attached<K, V> {
+    pub(super) raw: Part<Stored<K, V>>,
+    listener: Option<Listener<K, V>>,
+}
+
+/// A shard of a table, under its lock.
+pub(super) type Locked<'a, K, V> = Writing<'a, Stored<K, V>>;
+
 /// An entry on its way in.
 pub(crate) struct Incoming<K, V> {
     pub(crate) hash: u64,
     /// What comes in, until it is in.
     pub(crate) stored: Option<Stored<K, V>>,
-    pub(crate) expires: Nanos,
+    pub(crate) life: Life,
+    /// How many places it takes; see [`Table::weigh`].
+    pub(crate) weight: usize,
 }
 
-/// What was taken out. Dropped by the caller when no lock is held; then waits a little for those
-/// who are just reading it.
-pub(crate) struct Displaced<K: NearKey, V: Value> {
-    gone: Gone<Stored<K, V>>,
-    /// Evicted from another function's table, or from another shard.
-    elsewhere: Option<Evicted>,
-    /// Where something is left that somebody reads at this moment.
-    late: Option<(Arc<Part<Stored<K, V>>>, usize)>,
-}
-
-/// How often who took something out looks whether those who read it have left. They do so within
-/// nanoseconds, unless the system has taken a thread off its core just then; after that it is
-/// whoever next changes that shard.
-const LOOKS: usize = if cfg!(shuttle) { 1 } else { 1_000 };
-
-impl<K: NearKey, V: Value> Displaced<K, V> {
-    pub(crate) fn nothing() -> Self {
-        Displaced { gone: Gone::nothing(), elsewhere: None, late: None }
-    }
-}
-
-impl<K: NearKey, V: Value> Drop for Displaced<K, V> {
-    fn drop(&mut self) {
-        let Some((part, shard)) = self.late.take() else { return };
-        for _ in 0..LOOKS {
-            thread::yield_now();
-            let mut gone = Gone::nothing();
-            let late = part.lock(shard).settle(&mut gone);
-            drop(gone); // no lock is held here
-            if !late {
-                return;
-            }
-        }
-    }
-}
+/// What was in a table that was cleared, shard by shard.
+pub(crate) struct Cleared<K, V>(Vec<Displaced<K, V>>);
 
 /// The entries that share a hash, as seen a moment ago.
 pub(crate) type Seen<K, V> = Snapshot<Entry<K, V>>;
 
+/// Slots in which an insertion of an entry that expires looks for those that have, at most, and how
+/// many of those it removes at most.
+const LOOKS: usize = 16;
+const REMOVES: usize = 8;
+/// One in so many of them looks in another shard, too, and as much more there: shards where nothing
+/// is stored any more are freed by those where something is.
+const ELSEWHERE: u64 = 8;
+
+/// How often who took something out looks whether those who read it have left. They do so within
+/// nanoseconds, unless the system has taken a thread off its core just then; after that it is
+/// whoever next changes that shard.
+const PATIENCE: usize = if cfg!(shuttle) { 1 } else { 1_000 };
+
 const ONCE: &str = "an entry goes in once";
 
-/// Slots in which each insertion of an entry that expires looks for one that has.
-const SWEEPS: usize = 2;
-
 impl<K: NearKey, V: Value> Table<K, V> {
-    pub(super) fn join(bound: Arc<Bound>) -> Self {
+    /// Attaches a function to a storage.
+    ///
+    /// # Panics
+    ///
+    /// If one of them weighs entries and the other does not.
+    pub(super) fn join(bound: Arc<Bound>, terms: Terms<K, V>) -> Self {
+        let Terms { weigher, listener, hasher: theirs } = terms;
+        match (bound.limit, &weigher) {
+            (Limit::Weight(_), None) => panic!(
+                "a storage that is bounded by weight needs to be told what an entry weighs: \
+                 `Cache::builder().weigher(|key, value| ..)`, `#[cached(.., weigher = |value| ..)]`"
+            ),
+            (Limit::None | Limit::Entries(_), Some(_)) => panic!(
+                "a weigher needs a storage that is bounded by weight: \
+                 `MemoryStorage::weighted(..)` or `LruStorage::weighted(..)`"
+            ),
+            _ => {}
+        }
         let order = bound.order;
-        let policy = || match (bound.capacity, order) {
-            (None, _) => AnyPolicy::None,
-            (Some(_), Order::Lru) => AnyPolicy::Lru(Lru::default()),
-            (Some(capacity), Order::Adaptive) => {
-                AnyPolicy::Adaptive(Adaptive::new(capacity, bound.shards))
+        let policy = || match (bound.limit, order) {
+            (Limit::None, _) => AnyPolicy::None,
+            (_, Order::Lru) => AnyPolicy::Lru(Lru::default()),
+            (Limit::Entries(most), Order::Adaptive) => {
+                AnyPolicy::Adaptive(Adaptive::new(most, bound.shards))
+            }
+            // How many to expect is not known: it goes by those that are there.
+            (Limit::Weight(_), Order::Adaptive) => {
+                AnyPolicy::Adaptive(Adaptive::new(0, bound.shards))
             }
         };
-        let expected = bound.capacity.map_or(0, |capacity| capacity / bound.shards);
-        let drops = std::mem::needs_drop::<K>() || std::mem::needs_drop::<V>();
-        let part = Arc::new(Part::new(bound.shards, drops, expected, policy));
-        let member: Weak<Part<Stored<K, V>>> = Arc::downgrade(&part);
+        let about = About {
+            drops: std::mem::needs_drop::<K>() || std::mem::needs_drop::<V>() || listener.is_some(),
+            expected: bound.entries().map_or(0, |entries| entries / bound.shards),
+            weighs: weigher.is_some(),
+            copy: Stored::copy,
+        };
+        let part = Arc::new(Attached { raw: Part::new(bound.shards, about, policy), listener });
+        let member: Weak<Attached<K, V>> = Arc::downgrade(&part);
         bound.join(member);
-        Table { part, bound, order, hasher: seeded() }
+        Table { part, bound, order, weigher, theirs, hasher: seeded() }
     }
 
     #[inline]
     pub(crate) fn hash<Q: Query<K>>(&self, query: &Q) -> u64 {
+        if let Some(theirs) = &self.theirs {
+            return hash_by(&**theirs, query);
+        }
         let mut state = self.hasher.build_hasher();
         query.hash_into(&mut state);
         state.finish()
     }
 
-    fn lock(&self, hash: u64) -> Writing<'_, Stored<K, V>> {
-        self.part.lock(self.part.home(hash))
+    fn lock(&self, hash: u64) -> Locked<'_, K, V> {
+        self.part.raw.lock(self.part.raw.home(hash))
     }
 
     /// Entries put so far where this hash belongs. If it is the same later, a look-up need not be
     /// repeated.
     #[inline]
     pub(crate) fn puts(&self, hash: u64) -> u64 {
-        self.part.puts(hash)
+        self.part.raw.puts(hash)
     }
 
     /// THE HIT PATH: a fresh value, noted by the policy.
@@ -134,10 +157,10 @@ impl<K: NearKey, V: Value> Table<K, V> {
             return self.get_foreign(query, hash);
         }
         if self.order == Order::Adaptive
-            && let Some(reading) = self.part.read(hash)
+            && let Some(reading) = self.part.raw.read(hash)
         {
             let found = reading.find(hash, plain(|key| query.matches(key)))?;
-            let value = self.fresh(&found)?.value.clone();
+            let value = self.hit(&found)?.value.clone();
             found.mark();
             self.bound.tuner.hit(hash);
             return Some(value);
@@ -150,7 +173,7 @@ impl<K: NearKey, V: Value> Table<K, V> {
     fn get_locked<Q: Query<K>>(&self, query: &Q, hash: u64) -> Option<V> {
         let mut shard = self.lock(hash);
         let found = shard.find(hash, plain(|key| query.matches(key)))?;
-        let value = self.fresh(&found)?.value.clone();
+        let value = self.hit(&found)?.value.clone();
         let slot = found.id();
         self.note(&mut shard, slot, hash);
         Some(value)
@@ -158,7 +181,7 @@ impl<K: NearKey, V: Value> Table<K, V> {
 
     /// Notes a hit under the lock.
     #[inline]
-    fn note(&self, shard: &mut Writing<'_, Stored<K, V>>, slot: SlotId, hash: u64) {
+    fn note(&self, shard: &mut Locked<'_, K, V>, slot: SlotId, hash: u64) {
         match self.order {
             Order::Adaptive => {
                 shard.mark(slot);
@@ -195,15 +218,15 @@ impl<K: NearKey, V: Value> Table<K, V> {
     /// Lends a fresh entry, noted by the policy: it stays for as long as it is lent, although
     /// nothing is locked.
     fn lend<Q: Query<K>>(&self, query: &Q, hash: u64) -> Lending<'_, K, V> {
-        let Some(reading) = self.part.read(hash) else { return Lending::Refused };
+        let Some(reading) = self.part.raw.read(hash) else { return Lending::Refused };
         let in_place = Q::is_plain();
         let is = |stored: &Stored<K, V>| !in_place || query.matches(&stored.entry().key);
         let (held, fresh) = match self.order {
             Order::Adaptive => {
                 let Some(found) = reading.find(hash, is) else { return Lending::Absent };
                 let held = reading.hold(&found, Stored::entry);
-                let fresh = !self.is_expired(found.expires());
-                if fresh && held.is_some() {
+                let fresh = held.is_some() && self.hit(&found).is_some();
+                if fresh {
                     found.mark();
                 }
                 (held, fresh)
@@ -213,9 +236,9 @@ impl<K: NearKey, V: Value> Table<K, V> {
                 let mut shard = self.lock(hash);
                 let Some(found) = shard.find(hash, is) else { return Lending::Absent };
                 let held = reading.hold(&found, Stored::entry);
-                let fresh = !self.is_expired(found.expires());
+                let fresh = held.is_some() && self.hit(&found).is_some();
                 let slot = found.id();
-                if fresh && held.is_some() {
+                if fresh {
                     self.note(&mut shard, slot, hash);
                 }
                 (held, fresh)
@@ -263,7 +286,8 @@ impl<K: NearKey, V: Value> Table<K, V> {
             let is_hit = |stored: &Stored<K, V>| {
                 stored.foreign().is_some_and(|entry| Arc::ptr_eq(entry, &found))
             };
-            let slot = shard.find(hash, is_hit).map(|hit| hit.id());
+            let hit = shard.find(hash, is_hit).filter(|found| self.hit(found).is_some());
+            let slot = hit.map(|hit| hit.id());
             if let Some(slot) = slot {
                 self.note(&mut shard, slot, hash);
             }
@@ -288,14 +312,15 @@ impl<K: NearKey, V: Value> Table<K, V> {
             return self.fetch(hash, is).map(|entry| entry.value.clone());
         }
         let value = |found: Found<'_, _>| Some(self.fresh(&found)?.value.clone());
-        match self.part.read(hash) {
+        match self.part.raw.read(hash) {
             Some(reading) => reading.find(hash, plain(is)).and_then(value),
             None => self.lock(hash).find(hash, plain(is)).and_then(value),
         }
     }
 
     /// Stores an entry in the place of the one that `known` found, or as a new one; evicts if that
-    /// needs a place.
+    /// needs places. What is too heavy for the whole storage is not stored, and what was there for
+    /// its key goes all the same.
     ///
     /// Only if the storage [has places](Self::has_places).
     ///
@@ -307,11 +332,15 @@ impl<K: NearKey, V: Value> Table<K, V> {
         incoming: &mut Incoming<K, V>,
         displaced: &mut Displaced<K, V>,
     ) -> Result<(), Seen<K, V>> {
-        let Incoming { hash, ref mut stored, expires } = *incoming;
-        let home = self.part.home(hash);
-        let mut place = self.bound.reserve();
+        let Incoming { hash, ref mut stored, life, weight } = *incoming;
+        let home = self.part.raw.home(hash);
+        let fits = self.bound.capacity.is_none_or(|capacity| weight <= capacity);
+        let mut held = 0;
+        if fits {
+            self.bound.top_up(&mut held, weight);
+        }
         loop {
-            let mut shard = self.part.lock(home);
+            let mut shard = self.part.raw.lock(home);
             let found = match stored {
                 Some(Stored::Plain(new)) => Ok(shard.find(hash, plain(|key| *key == new.key))),
                 _ => Self::foreign(&shard, hash, known),
@@ -320,54 +349,115 @@ impl<K: NearKey, V: Value> Table<K, V> {
                 Ok(found) => found.map(|found| (found.id(), found.expires())),
                 Err(snapshot) => {
                     drop(shard);
-                    self.bound.give_back(place.into());
+                    self.bound.give_back(held);
                     return Err(snapshot);
                 }
             };
-            let mut settle = |shard: &mut Writing<'_, _>| {
-                if shard.settle(&mut displaced.gone) {
-                    displaced.late = Some((self.part.clone(), home));
-                }
-            };
-            if let Some((slot, before)) = found {
-                if self.is_expired(before) {
+            if let Some((slot, ends)) = found {
+                let expired = self.is_expired(ends);
+                if expired {
                     shard.count_expired();
                 }
-                shard.replace(slot, expires, self.bound.stamp(), stored.take().expect(ONCE));
-                settle(&mut shard);
+                let cause = if expired { RemovalCause::Expired } else { RemovalCause::Replaced };
+                held += shard.weight(slot);
+                if fits && self.bound.top_up(&mut held, weight) {
+                    let (stamp, stored) = (self.bound.stamp(), stored.take().expect(ONCE));
+                    let puts = shard.replace(slot, life, weight, stamp, stored, cause);
+                    settle(&mut shard, home, displaced);
+                    drop(shard);
+                    self.bound.give_back(held - weight);
+                    self.expire_elsewhere(life, puts, displaced);
+                    return Ok(());
+                }
+                // Lighter than what comes, and no room beside it: it goes first.
+                shard.remove(slot, cause);
+            }
+            if !fits {
+                settle(&mut shard, home, displaced);
                 drop(shard);
-                self.bound.give_back(place.into());
+                self.bound.give_back(held);
                 return Ok(());
             }
-            let mut spare = usize::from(place);
-            if expires != NEVER {
-                let now = self.clock().now();
-                // The place of one that expired is as good as any; the rest goes back.
-                spare += (0..SWEEPS).filter(|_| shard.sweep(now)).count();
+            if life.ends != NEVER {
+                held += self.expire(&mut shard);
             }
             shard.follow(self.bound.tuner.rule());
-            if spare == 0 && !self.bound.is_shared() {
-                spare = shard.evict().into();
+            // The places of those that expired are as good as any; the rest goes back.
+            while !self.bound.top_up(&mut held, weight)
+                && !self.bound.is_shared()
+                && self.is_laden(&shard)
+            {
+                match shard.evict() {
+                    Some(evicted) => held += evicted,
+                    None => break,
+                }
             }
-            if spare > 0 {
-                settle(&mut shard);
-                shard.insert(hash, expires, self.bound.stamp(), stored.take().expect(ONCE));
+            settle(&mut shard, home, displaced);
+            if held >= weight {
+                let (stamp, stored) = (self.bound.stamp(), stored.take().expect(ONCE));
+                let puts = shard.insert(hash, life, weight, stamp, stored);
                 drop(shard);
-                self.bound.give_back(spare - 1);
+                self.bound.give_back(held - weight);
                 self.bound.note_miss(hash);
+                self.expire_elsewhere(life, puts, displaced);
                 return Ok(());
             }
-            // Full, and nothing here to evict, or others have a say in what goes: take a place from
-            // wherever the oldest entry is, then look again.
+            // Full, and not enough here to evict, or others have a say in what goes: take places
+            // from wherever the oldest entry is, then look again.
             drop(shard);
-            displaced.elsewhere =
-                self.bound.evict_oldest(home).or_else(|| self.bound.evict_anywhere(home));
-            place = displaced.elsewhere.is_some() || self.bound.reserve();
-            if !place {
-                // Every place is in the hands of threads about to insert; they wait for nobody.
-                thread::yield_now();
+            match self.bound.evict_oldest_from(home) {
+                Some(evicted) => {
+                    held += evicted.weight;
+                    displaced.elsewhere.push(evicted);
+                }
+                None => {
+                    // Every place is in the hands of threads about to insert. None of them waits
+                    // with places in its hand: so does this one not.
+                    self.bound.give_back(std::mem::take(&mut held));
+                    if !self.bound.top_up(&mut held, weight) {
+                        thread::yield_now();
+                    }
+                }
             }
         }
+    }
+
+    /// Whether room is made in this shard. A heavy entry does not empty a light shard while others
+    /// hold more.
+    fn is_laden(&self, shard: &Locked<'_, K, V>) -> bool {
+        match self.bound.limit {
+            Limit::Weight(most) => shard.total_weight() >= most / self.bound.shards / 2,
+            Limit::None | Limit::Entries(_) => true,
+        }
+    }
+
+    /// Takes out what has expired in a shard, but not too much at once; how many places that frees.
+    fn expire(&self, shard: &mut Locked<'_, K, V>) -> usize {
+        let (now, mut looks) = (self.clock().now(), LOOKS);
+        (0..REMOVES).map_while(|_| shard.expire(now, &mut looks)).sum()
+    }
+
+    /// After some of the puts of entries that end, the same in another shard, of all functions that
+    /// share the storage.
+    #[inline]
+    fn expire_elsewhere(&self, life: Life, puts: u64, displaced: &mut Displaced<K, V>) {
+        if life.ends != NEVER && puts.is_multiple_of(ELSEWHERE) {
+            let shard = (puts / ELSEWHERE) as usize % self.bound.shards;
+            let looks = LOOKS * ELSEWHERE as usize;
+            let (mut expired, _) = self.bound.expire(shard, self.clock().now(), looks);
+            displaced.elsewhere.append(&mut expired);
+        }
+    }
+
+    /// What an entry weighs: at least 1, so that the number of entries is bounded, too. Runs
+    /// foreign code.
+    pub(crate) fn weigh(&self, key: &K, value: &V) -> usize {
+        self.weigher.as_ref().map_or(1, |weigher| weigher(key, value).max(1))
+    }
+
+    /// Tells listeners of what left, and drops it. Runs foreign code: no lock is held.
+    pub(crate) fn tell(&self, displaced: Displaced<K, V>) {
+        self.part.tell(displaced);
     }
 
     /// Removes the entry that `known` found, or the one with this key if keys are plain. As
@@ -378,27 +468,49 @@ impl<K: NearKey, V: Value> Table<K, V> {
         query: &Q,
         known: &Seen<K, V>,
     ) -> Result<Displaced<K, V>, Seen<K, V>> {
-        let home = self.part.home(hash);
-        let mut shard = self.part.lock(home);
+        let mut displaced = Displaced::nothing();
+        let home = self.part.raw.home(hash);
+        let mut shard = self.part.raw.lock(home);
         let found = match shard.find(hash, plain(|key| query.matches(key))) {
-            Some(found) => Some(found.id()),
-            None => Self::foreign(&shard, hash, known)?.map(|found| found.id()),
+            Some(found) => Some(found),
+            None => Self::foreign(&shard, hash, known)?,
         };
-        let mut removed = Displaced::nothing();
-        if let Some(slot) = found {
-            shard.remove(slot);
-            if shard.settle(&mut removed.gone) {
-                removed.late = Some((self.part.clone(), home));
+        let Some((slot, ends)) = found.map(|found| (found.id(), found.expires())) else {
+            return Ok(displaced);
+        };
+        let told = self.part.listener.is_some();
+        let expired = told && self.is_expired(ends);
+        let causes = [RemovalCause::Invalidated, RemovalCause::Expired];
+        let weight = shard.remove(slot, causes[usize::from(expired)]);
+        settle(&mut shard, home, &mut displaced);
+        drop(shard);
+        self.bound.give_back(weight);
+        Ok(displaced)
+    }
+
+    /// The entry, if it is fresh.
+    #[inline(always)]
+    fn fresh<'f>(&self, found: &Found<'f, Stored<K, V>>) -> Option<&'f Entry<K, V>> {
+        (!self.is_expired(found.expires())).then(|| found.content().entry())
+    }
+
+    /// The same, asked for: that may put its end off.
+    #[inline(always)]
+    fn hit<'f>(&self, found: &Found<'f, Stored<K, V>>) -> Option<&'f Entry<K, V>> {
+        let expires = found.expires();
+        if expires != NEVER {
+            let now = self.clock().now();
+            if now >= expires {
+                return None;
             }
-            drop(shard);
-            self.bound.give_back(1);
+            found.put_off(now);
         }
-        Ok(removed)
+        Some(found.content().entry())
     }
 
     /// The slot that `known` found, if the shard still holds the foreign entries that it saw.
     fn foreign<'s>(
-        shard: &'s Writing<'_, Stored<K, V>>,
+        shard: &'s Locked<'_, K, V>,
         hash: u64,
         known: &Seen<K, V>,
     ) -> Result<Option<Found<'s, Stored<K, V>>>, Seen<K, V>> {
@@ -412,27 +524,32 @@ impl<K: NearKey, V: Value> Table<K, V> {
         Ok(same.into_iter().find(|found| found.content().foreign().is_some_and(is_known)))
     }
 
-    /// Removes every entry, shard by shard, and gives the memory back. What comes out is dropped by
-    /// the caller, where no lock is held: foreign drops. As [`put`](Self::put).
-    pub(crate) fn clear(&self) -> impl Sized + use<K, V> {
+    /// Removes every entry, shard by shard, and gives the memory back. What comes out is
+    /// [told](Self::tell_cleared) and dropped by the caller, where no lock is held: foreign drops.
+    /// As [`put`](Self::put).
+    pub(crate) fn clear(&self) -> Cleared<K, V> {
         let take = |home| {
-            let mut shard = self.part.lock(home);
-            let count = shard.len();
+            let mut shard = self.part.raw.lock(home);
+            let weight = shard.total_weight();
             let mut removed = Displaced::nothing();
-            if shard.clear(&mut removed.gone) {
-                removed.late = Some((self.part.clone(), home));
+            if !shard.clear(&mut |stored, cause| removed.push(stored, cause)) {
+                removed.late = Some(home);
             }
             drop(shard);
-            self.bound.give_back(count);
+            self.bound.give_back(weight);
             removed
         };
-        (0..self.part.shards()).map(take).collect::<Vec<Displaced<K, V>>>()
+        Cleared((0..self.part.raw.shards()).map(take).collect())
     }
 
-    /// The entry, if it is fresh.
-    #[inline(always)]
-    fn fresh<'f>(&self, found: &Found<'f, Stored<K, V>>) -> Option<&'f Entry<K, V>> {
-        (!self.is_expired(found.expires())).then(|| found.content().entry())
+    /// Tells the listener of what was cleared, and drops it. Runs foreign code: no lock is held.
+    pub(crate) fn tell_cleared(&self, cleared: Cleared<K, V>) {
+        cleared.0.into_iter().for_each(|removed| self.part.tell(removed));
+    }
+
+    /// Whether what was found is fresh.
+    pub(super) fn is_fresh(&self, found: &Found<'_, Stored<K, V>>) -> bool {
+        !self.is_expired(found.expires())
     }
 
     #[inline(always)] // a hit of an entry that never expires must not even call
@@ -451,11 +568,16 @@ impl<K: NearKey, V: Value> Table<K, V> {
 
     /// Entries now, evicted so far, expired so far.
     pub(crate) fn counts(&self) -> (u64, u64, u64) {
-        let shards = (0..self.part.shards()).map(|home| self.part.lock(home));
+        let shards = (0..self.part.raw.shards()).map(|home| self.part.raw.lock(home));
         shards.fold((0, 0, 0), |(entries, evictions, expirations), shard| {
             let (evicted, expired) = shard.removed();
             (entries + shard.len() as u64, evictions + evicted, expirations + expired)
         })
+    }
+
+    /// Entries now, and what they weigh.
+    pub(crate) fn len_and_weight(&self) -> (usize, usize) {
+        self.part.len_and_weight()
     }
 
     /// Checks the whole storage, and empties it.
@@ -502,48 +624,102 @@ impl<K: NearKey, V: Value> Deref for Lent<'_, K, V> {
 impl<K: NearKey, V: Value> Drop for Lent<'_, K, V> {
     fn drop(&mut self) {
         self.held = None;
-        let home = self.table.part.home(self.hash);
-        if self.table.part.waits(home) {
-            let mut displaced = Displaced::<K, V>::nothing();
-            if self.table.part.lock(home).settle(&mut displaced.gone) {
-                displaced.late = Some((self.table.part.clone(), home));
-            }
+        let part = &self.table.part;
+        let home = part.raw.home(self.hash);
+        if part.raw.waits(home) {
+            let mut displaced = Displaced::nothing();
+            settle(&mut part.raw.lock(home), home, &mut displaced);
+            part.tell(displaced);
         }
     }
 }
 
-impl<K: NearKey, V: Value> Member for Part<Stored<K, V>> {
+/// Takes out of a shard what nobody reads any more.
+#[inline]
+pub(super) fn settle<K, V>(
+    shard: &mut Locked<'_, K, V>,
+    home: usize,
+    displaced: &mut Displaced<K, V>,
+) {
+    if !shard.settle(&mut |stored, cause| displaced.push(stored, cause)) {
+        displaced.late = Some(home);
+    }
+}
+
+impl<K, V> Attached<K, V> {
+    /// Tells listeners of what left, and drops it; then waits a little for those who are just
+    /// reading what else left. Runs foreign code: no lock is held.
+    pub(super) fn tell(&self, displaced: Displaced<K, V>) {
+        let mut late = displaced.late;
+        displaced.tell(self.listener.as_ref());
+        for _ in 0..PATIENCE {
+            let Some(home) = late else { return };
+            thread::yield_now();
+            let mut more = Displaced::nothing();
+            settle(&mut self.raw.lock(home), home, &mut more);
+            late = more.late;
+            more.tell(self.listener.as_ref());
+        }
+    }
+}
+
+/// What left a table on behalf of another one, on its way to its listener.
+struct Leaving<K, V> {
+    displaced: Displaced<K, V>,
+    part: Arc<Attached<K, V>>,
+}
+
+impl<K: NearKey, V: Value> Gone for Leaving<K, V> {
+    fn tell(self: Box<Self>) {
+        self.part.tell(self.displaced);
+    }
+}
+
+impl<K: NearKey, V: Value> Member for Attached<K, V> {
     fn oldest(&self, shard: usize) -> Option<u64> {
-        self.lock(shard).oldest()
+        self.raw.lock(shard).oldest()
     }
 
     fn evict(self: Arc<Self>, home: usize) -> Option<Evicted> {
-        let mut evicted = Displaced::<K, V>::nothing();
-        let late = {
-            let mut shard = self.lock(home);
-            if !shard.evict() {
-                return None;
-            }
-            shard.settle(&mut evicted.gone)
-        };
-        evicted.late = late.then_some((self, home));
-        Some(Box::new(evicted))
+        let mut displaced = Displaced::nothing();
+        let mut shard = self.raw.lock(home);
+        let weight = shard.evict()?;
+        settle(&mut shard, home, &mut displaced);
+        drop(shard);
+        Some(Evicted { count: 1, weight, gone: Box::new(Leaving { displaced, part: self }) })
     }
 
-    fn len(&self) -> usize {
-        (0..self.shards()).map(|home| self.lock(home).len()).sum()
+    fn expire(self: Arc<Self>, home: usize, now: Nanos, looks: &mut usize) -> Option<Evicted> {
+        let (mut count, mut weight, mut displaced) = (0, 0, Displaced::nothing());
+        let mut shard = self.raw.lock(home);
+        while let Some(expired) = shard.expire(now, looks) {
+            count += 1;
+            weight += expired;
+        }
+        if count == 0 {
+            return None;
+        }
+        settle(&mut shard, home, &mut displaced);
+        drop(shard);
+        Some(Evicted { count, weight, gone: Box::new(Leaving { displaced, part: self }) })
+    }
+
+    fn len_and_weight(&self) -> (usize, usize) {
+        let shards = (0..self.raw.shards()).map(|home| self.raw.lock(home));
+        shards
+            .fold((0, 0), |(len, weight), shard| (len + shard.len(), weight + shard.total_weight()))
     }
 
     #[cfg(shuttle)]
     fn hold(&self) -> (usize, Box<dyn super::bound::Held + '_>) {
-        let held: Vec<_> = (0..self.shards()).map(|home| self.lock(home)).collect();
-        (held.iter().map(|shard| shard.len()).sum(), Box::new(held))
+        let held: Vec<_> = (0..self.raw.shards()).map(|home| self.raw.lock(home)).collect();
+        (held.iter().map(|shard| shard.total_weight()).sum(), Box::new(held))
     }
 
     #[cfg(all(test, shuttle))]
     fn check(&self) {
-        for home in 0..self.shards() {
-            self.lock(home).check();
+        for home in 0..self.raw.shards() {
+            self.raw.lock(home).check();
         }
     }
 }

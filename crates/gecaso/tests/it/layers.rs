@@ -17,6 +17,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("key", &[]),
     ("outcome", &[]),
     ("snapshot", &[]),
+    // How long entries are fresh: what users say of it.
+    ("lifetime", &[]),
     // A policy sees slots and marks: no key, no value, no clock, no lock.
     ("memory/policy", &[]),
     ("blocking", &["sync"]),
@@ -43,14 +45,20 @@ const LAYERS: &[(&str, &[&str])] = &[
     // A flight does not know what it stores, or where.
     ("flight", &["error", "key", "outcome", "reentry", "signal", "snapshot", "sync", "time"]),
     ("storage", &["codec", "far", "key", "memory", "outcome"]),
-    ("cache", &["far", "flight", "key", "memory", "outcome", "receipt", "stats", "storage"]),
-    ("builder", &["cache", "params", "key", "memory", "outcome", "storage"]),
+    (
+        "cache",
+        &[
+            "error", "far", "flight", "key", "lifetime", "memory", "outcome", "receipt", "stats",
+            "storage",
+        ],
+    ),
+    ("builder", &["cache", "params", "key", "lifetime", "memory", "outcome", "storage"]),
     ("fail_closed", &["cache", "error", "key", "outcome"]),
     (
         "call",
         &[
-            "blocking", "cache", "error", "far", "flight", "key", "memory", "outcome", "receipt",
-            "reentry", "snapshot", "time",
+            "blocking", "cache", "error", "far", "flight", "key", "lifetime", "memory", "outcome",
+            "receipt", "reentry", "snapshot", "time",
         ],
     ),
     // What generated code may name: it speaks to `Cache`, and knows no policy or flight; of
@@ -58,8 +66,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "private",
         &[
-            "cache", "call", "codec", "error", "far", "key", "memory", "outcome", "receipt",
-            "stats", "storage",
+            "cache", "call", "codec", "error", "far", "key", "lifetime", "memory", "outcome",
+            "receipt", "stats", "storage",
         ],
     ),
     // For the tests of users' storages.
@@ -71,6 +79,7 @@ const CIRCLE: (&str, &str) = ("cache", "builder");
 
 /// Who may name the standard library's locks and atomics beside `sync`, and why.
 const LOCKS: &[(&str, &str)] = &[
+    ("lane.rs", "how many numbers were given out, in a static; never fewer than are in use"),
     ("reentry.rs", "numbers of flights, drawn in blocks: only that they differ matters"),
     ("stats.rs", "counters that nothing is decided by"),
     ("far/stats.rs", "counters that nothing is decided by"),

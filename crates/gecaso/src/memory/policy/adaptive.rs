@@ -65,10 +65,6 @@ impl Policy for Adaptive {
         self.segments.remove(slot);
     }
 
-    fn exchange(&mut self, old: SlotId, new: SlotId) {
-        self.segments.exchange(old, new);
-    }
-
     fn candidate(&self) -> Option<SlotId> {
         self.segments.candidate()
     }
@@ -77,6 +73,14 @@ impl Policy for Adaptive {
     fn evict(&mut self, slots: &mut impl Slots) -> Option<SlotId> {
         self.size_sketch(self.segments.len());
         self.segments.evict(&mut Folding { slots, sketch: &mut self.sketch })
+    }
+
+    fn renumber(&mut self, from: SlotId, to: SlotId) {
+        self.segments.renumber(from, to);
+    }
+
+    fn truncate(&mut self, slots: usize) {
+        self.segments.truncate(slots);
     }
 }
 

@@ -97,23 +97,22 @@ impl<const N: usize> Lists<N> {
         self.push_front(list, slot);
     }
 
-    /// Puts a slot that is in no list in the place of one that is.
-    pub(super) fn exchange(&mut self, old: SlotId, new: SlotId) {
-        let links = self.links[old as usize];
-        let (list, newer, older) = (links.list(), links.newer, links.older());
-        self.hold(new);
-        self.links[new as usize] = links;
-        let ends = &mut self.ends[list];
-        match newer {
-            NIL => ends.front = new,
+    /// Another slot, which is in no list, takes the place of this one.
+    pub(super) fn renumber(&mut self, from: SlotId, to: SlotId) {
+        let links = self.links[from as usize];
+        self.hold(to);
+        let ends = &mut self.ends[links.list()];
+        self.links[to as usize] = links;
+        match links.newer {
+            NIL => ends.front = to,
             newer => {
                 let newer = &mut self.links[newer as usize];
-                *newer = Links::new(list, newer.newer, new);
+                *newer = Links::new(newer.list(), newer.newer, to);
             }
         }
-        match older {
-            NIL => ends.back = new,
-            older => self.links[older as usize].newer = new,
+        match links.older() {
+            NIL => ends.back = to,
+            older => self.links[older as usize].newer = to,
         }
     }
 
@@ -125,6 +124,12 @@ impl<const N: usize> Lists<N> {
             assert!(slot < NIL, "a shard has under 2^30 slots");
             self.links.resize(at + 1, Links::NONE);
         }
+    }
+
+    /// No slot has a number from this one on any more: gives their memory back.
+    pub(super) fn truncate(&mut self, slots: usize) {
+        self.links.truncate(slots);
+        self.links.shrink_to_fit();
     }
 
     #[inline]
@@ -194,20 +199,20 @@ pub(super) mod tests {
 
     #[test]
     fn a_slot_takes_the_place_of_another() {
-        let mut list = Lists::<1>::default();
-        for slot in [0, 1, 2] {
-            list.push_front(0, slot);
+        let mut lists = Lists::<2>::default();
+        for slot in [5, 6, 7] {
+            lists.push_front(1, slot);
         }
-        list.exchange(1, 9);
-        assert_eq!(list.dump(0), [2, 9, 0]);
-        list.exchange(2, 1);
-        list.exchange(0, 2);
-        assert_eq!(list.dump(0), [1, 9, 2]);
-        list.exchange(9, 0);
-        list.unlink(1);
-        list.unlink(2);
-        list.exchange(0, 7);
-        assert_eq!(list.dump(0), [7]);
+        lists.push_front(0, 8);
+        lists.renumber(8, 100);
+        for (from, to) in [(6, 0), (7, 1), (5, 2), (100, 3)] {
+            lists.renumber(from, to);
+        }
+        lists.truncate(4);
+        assert_eq!((lists.dump(0), lists.dump(1)), (vec![3], vec![1, 0, 2]));
+        lists.push_front(1, 4);
+        lists.unlink(0);
+        assert_eq!(lists.dump(1), [4, 1, 2]);
     }
 
     #[test]

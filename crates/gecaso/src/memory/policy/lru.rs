@@ -27,10 +27,6 @@ impl Policy for Lru {
         self.list.unlink(slot);
     }
 
-    fn exchange(&mut self, old: SlotId, new: SlotId) {
-        self.list.exchange(old, new);
-    }
-
     fn candidate(&self) -> Option<SlotId> {
         self.list.back(0)
     }
@@ -39,6 +35,14 @@ impl Policy for Lru {
         let slot = self.list.back(0)?;
         self.list.unlink(slot);
         Some(slot)
+    }
+
+    fn renumber(&mut self, from: SlotId, to: SlotId) {
+        self.list.renumber(from, to);
+    }
+
+    fn truncate(&mut self, slots: usize) {
+        self.list.truncate(slots);
     }
 }
 

@@ -51,14 +51,17 @@ pub(super) trait Policy {
     /// A slot has lost its entry.
     fn remove(&mut self, slot: SlotId);
 
-    /// The entry of a slot has moved into a new one.
-    fn exchange(&mut self, old: SlotId, new: SlotId);
-
     /// The slot that `evict` looks at first.
     fn candidate(&self) -> Option<SlotId>;
 
     /// Picks the slot to empty, and forgets it.
     fn evict(&mut self, slots: &mut impl Slots) -> Option<SlotId>;
+
+    /// What was in a slot is in another one now, which was empty.
+    fn renumber(&mut self, from: SlotId, to: SlotId);
+
+    /// No slot has a number from this one on any more: gives their memory back.
+    fn truncate(&mut self, slots: usize);
 }
 
 /// The policy of a shard, chosen with its storage.
@@ -116,14 +119,6 @@ impl Policy for AnyPolicy {
         }
     }
 
-    fn exchange(&mut self, old: SlotId, new: SlotId) {
-        match self {
-            AnyPolicy::None => {}
-            AnyPolicy::Lru(lru) => lru.exchange(old, new),
-            AnyPolicy::Adaptive(adaptive) => adaptive.exchange(old, new),
-        }
-    }
-
     fn candidate(&self) -> Option<SlotId> {
         match self {
             AnyPolicy::None => None,
@@ -138,6 +133,22 @@ impl Policy for AnyPolicy {
             AnyPolicy::None => None,
             AnyPolicy::Lru(lru) => lru.evict(slots),
             AnyPolicy::Adaptive(adaptive) => adaptive.evict(slots),
+        }
+    }
+
+    fn renumber(&mut self, from: SlotId, to: SlotId) {
+        match self {
+            AnyPolicy::None => {}
+            AnyPolicy::Lru(lru) => lru.renumber(from, to),
+            AnyPolicy::Adaptive(adaptive) => adaptive.renumber(from, to),
+        }
+    }
+
+    fn truncate(&mut self, slots: usize) {
+        match self {
+            AnyPolicy::None => {}
+            AnyPolicy::Lru(lru) => lru.truncate(slots),
+            AnyPolicy::Adaptive(adaptive) => adaptive.truncate(slots),
         }
     }
 }

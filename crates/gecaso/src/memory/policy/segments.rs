@@ -143,8 +143,12 @@ impl Segments {
         self.lists.unlink(slot);
     }
 
-    pub(super) fn exchange(&mut self, old: SlotId, new: SlotId) {
-        self.lists.exchange(old, new);
+    pub(super) fn renumber(&mut self, from: SlotId, to: SlotId) {
+        self.lists.renumber(from, to);
+    }
+
+    pub(super) fn truncate(&mut self, slots: usize) {
+        self.lists.truncate(slots);
     }
 
     pub(super) fn candidate(&self) -> Option<SlotId> {

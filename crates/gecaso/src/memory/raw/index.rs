@@ -15,6 +15,7 @@
 
 use super::super::policy::SlotId;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::ops::Range;
 
 /// Places in a bucket.
 const PLACES: usize = 6;
@@ -180,12 +181,71 @@ impl Index {
         }
     }
 
-    /// Every slot.
-    pub(super) fn slots(&self) -> impl Iterator<Item = SlotId> {
-        self.buckets.iter().flat_map(|bucket| {
+    pub(super) fn buckets(&self) -> usize {
+        self.buckets.len()
+    }
+
+    /// Every slot in a few buckets.
+    pub(super) fn slots_of(&self, buckets: Range<usize>) -> impl Iterator<Item = SlotId> {
+        let buckets = self.buckets.get(buckets.start..buckets.end.min(self.buckets.len()));
+        buckets.into_iter().flatten().flat_map(|bucket| {
             let tags = bucket.tags.load(Ordering::Relaxed);
             let full = (0..PLACES).filter(move |at| tags >> (8 * at) & 0xFF != 0);
             full.map(|at| bucket.slots[at].load(Ordering::Relaxed))
         })
+    }
+
+    /// Every slot.
+    pub(super) fn slots(&self) -> impl Iterator<Item = SlotId> {
+        self.slots_of(0..self.buckets.len())
+    }
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use super::*;
+
+    fn hash(n: u64) -> u64 {
+        (n + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29).wrapping_mul(0xD6E8_FEB8_6659)
+    }
+
+    fn find(index: &Index, n: u64) -> Option<SlotId> {
+        index.find(hash(n), |slot| (u64::from(slot) == n).then_some(slot))
+    }
+
+    #[test]
+    fn what_is_in_is_found_and_nothing_else_however_much_comes_and_goes() {
+        let (index, mut next) = (Index::new(500), 0..);
+        let mut there = std::collections::VecDeque::new();
+        for round in 0..20_000 {
+            if there.len() < index.room() {
+                let n: u64 = next.next().unwrap();
+                index.insert(hash(n), n as SlotId);
+                there.push_back(n);
+            }
+            if there.len() > 400 + round % 100 {
+                let gone = there.pop_front().unwrap();
+                index.remove(hash(gone), index.place(hash(gone), gone as SlotId).unwrap());
+                assert_eq!(find(&index, gone), None);
+            }
+            let oldest = there[0];
+            assert_eq!(find(&index, oldest), Some(oldest as SlotId));
+        }
+        assert!(there.iter().all(|&n| find(&index, n).is_some()));
+        assert_eq!(index.slots().count(), there.len());
+    }
+
+    #[test]
+    fn entries_that_all_have_one_hash_are_told_apart() {
+        let index = Index::new(100);
+        (0..100).for_each(|slot| index.insert(7, slot));
+        let mut seen = Vec::new();
+        index.each(7, |slot| seen.push(slot));
+        seen.sort_unstable();
+        assert_eq!(seen, (0..100).collect::<Vec<_>>());
+        for slot in 0..100 {
+            index.remove(7, index.place(7, slot).unwrap());
+        }
+        assert_eq!(index.slots().count(), 0);
     }
 }

@@ -61,12 +61,17 @@ impl Lanes {
     /// Whether everybody who was inside has left, so that nobody can reach any more what was taken
     /// out of the index before. Waits a little for those who are just leaving.
     pub(super) fn all_left(&self) -> bool {
-        self.barrier.look() && self.lanes.iter().all(Lane::left)
+        self.barrier.look() && self.used().all(Lane::left)
+    }
+
+    /// The lanes of all threads that have one. Asked after the barrier.
+    fn used(&self) -> impl Iterator<Item = &Lane> {
+        self.lanes.iter().take(lane::used())
     }
 
     /// What is held now. Complete for what was taken out of the index before `all_left` said so.
     pub(super) fn held(&self) -> impl Iterator<Item = usize> {
-        let holds = self.lanes.iter().flat_map(|lane| &lane.holds);
+        let holds = self.used().flat_map(|lane| &lane.holds);
         // Acquire: who has let go is done with the entry.
         holds.map(|hold| hold.load(Ordering::Acquire)).filter(|&held| held != 0)
     }

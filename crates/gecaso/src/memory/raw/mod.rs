@@ -22,5 +22,7 @@ mod index;
 mod lanes;
 mod shard;
 mod slab;
+mod writing;
 
-pub(super) use shard::{Found, Gone, Held, Part, Writing};
+pub(super) use shard::{About, Found, Held, Part};
+pub(super) use writing::Writing;

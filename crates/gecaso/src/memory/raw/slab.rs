@@ -7,6 +7,7 @@
 
 #![allow(unsafe_code)]
 
+use super::super::lifetimes::{Life, put_off};
 use super::super::policy::{MOST_HITS, SlotId};
 use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering, Ordering::Relaxed};
 use crate::sync::tally;
@@ -49,7 +50,11 @@ pub(super) struct Slot<T> {
 
 /// What few slots have.
 struct Rare {
-    expires: AtomicU64,
+    /// Put off by readers, where a hit does that.
+    ends: AtomicU64,
+    /// The rest of a `Life`.
+    until: AtomicU64,
+    idle: AtomicU64,
     /// When it came in (or, in LRU order, was last used), in a storage that several functions
     /// share.
     stamp: AtomicU64,
@@ -132,6 +137,34 @@ impl<C> Chunks<C> {
         }
     }
 
+    /// Gives the memory of chunks back in which no number is below this one.
+    ///
+    /// # Safety
+    ///
+    /// The caller has the lock; nothing there is borrowed, and nobody else can reach it.
+    unsafe fn truncate(&self, numbers: usize) {
+        // SAFETY: the lock.
+        let owned = unsafe { &*self.owned.get() };
+        let first = numbers.div_ceil(1 << self.shift);
+        for (chunk, at) in owned.last().into_iter().flatten().enumerate().skip(first) {
+            // SAFETY: the contract above.
+            unsafe { self.unmake(chunk, at) };
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As `truncate`, of this chunk.
+    unsafe fn unmake(&self, chunk: usize, at: &AtomicPtr<C>) {
+        let biased = at.swap(ptr::null_mut(), Relaxed);
+        if !biased.is_null() {
+            let first = biased.wrapping_add(chunk << self.shift);
+            let slots = ptr::slice_from_raw_parts_mut(first, 1 << self.shift);
+            // SAFETY: leaked by `make`, with this size.
+            drop(unsafe { Box::from_raw(slots) });
+        }
+    }
+
     /// Gives all memory back.
     ///
     /// # Safety
@@ -142,13 +175,8 @@ impl<C> Chunks<C> {
         // SAFETY: the lock.
         let owned = std::mem::take(unsafe { &mut *self.owned.get() });
         for (chunk, at) in owned.last().into_iter().flatten().enumerate() {
-            let biased = at.load(Relaxed);
-            if !biased.is_null() {
-                let first = biased.wrapping_add(chunk << self.shift);
-                let slots = ptr::slice_from_raw_parts_mut(first, 1 << self.shift);
-                // SAFETY: leaked by `make`, with this size.
-                drop(unsafe { Box::from_raw(slots) });
-            }
+            // SAFETY: the contract above.
+            unsafe { self.unmake(chunk, at) };
         }
     }
 }
@@ -197,7 +225,9 @@ impl<T> Slab<T> {
     ///
     /// The caller has the lock.
     unsafe fn rare(&self, slot: SlotId) -> &Rare {
-        let new = || Rare { expires: AtomicU64::new(NEVER), stamp: AtomicU64::new(0) };
+        let never = || AtomicU64::new(NEVER);
+        let new =
+            || Rare { ends: never(), until: never(), idle: never(), stamp: AtomicU64::new(0) };
         // SAFETY: the lock, and made just now.
         unsafe {
             self.rare.make(slot, new);
@@ -216,7 +246,41 @@ impl<T> Slab<T> {
             return NEVER;
         }
         // SAFETY: `fill` made it before anybody could find the slot.
-        unsafe { self.rare.at(id) }.expires.load(Relaxed)
+        unsafe { self.rare.at(id) }.ends.load(Relaxed)
+    }
+
+    /// Notes that an entry that ends was asked for now.
+    ///
+    /// # Safety
+    ///
+    /// As `expires`.
+    pub(super) unsafe fn put_off(&self, id: SlotId, slot: &Slot<T>, now: Nanos) {
+        if slot.word.load(Relaxed) & IS_RARE == 0 {
+            return;
+        }
+        // SAFETY: as in `expires`.
+        let rare = unsafe { self.rare.at(id) };
+        let (until, idle) = (rare.until.load(Relaxed), rare.idle.load(Relaxed));
+        if let Some(new) = put_off(until, idle, rare.ends.load(Relaxed), now) {
+            tally::add(tally::Kind::Atomic);
+            // Of two at once the later end stands.
+            rare.ends.fetch_max(new, Relaxed);
+        }
+    }
+
+    /// When the entry of a slot ends, all of it.
+    ///
+    /// # Safety
+    ///
+    /// As `expires`.
+    pub(super) unsafe fn life(&self, id: SlotId, slot: &Slot<T>) -> Life {
+        if slot.word.load(Relaxed) & IS_RARE == 0 {
+            return Life::ENDLESS;
+        }
+        // SAFETY: as in `expires`.
+        let rare = unsafe { self.rare.at(id) };
+        let (until, idle) = (rare.until.load(Relaxed), rare.idle.load(Relaxed));
+        Life { ends: rare.ends.load(Relaxed), until, idle }
     }
 
     /// # Safety
@@ -248,19 +312,14 @@ impl<T> Slab<T> {
     ///
     /// The slot was prepared, is empty, and nobody else can reach it. The caller has the lock.
     #[inline]
-    pub(super) unsafe fn fill(
-        &self,
-        slot: SlotId,
-        hash: u64,
-        expires: Nanos,
-        stamp: u64,
-        content: T,
-    ) {
-        let rare = expires != NEVER || stamp != 0;
+    pub(super) unsafe fn fill(&self, slot: SlotId, hash: u64, life: Life, stamp: u64, content: T) {
+        let rare = life.ends != NEVER || stamp != 0;
         if rare {
             // SAFETY: the lock.
             let rare = unsafe { self.rare(slot) };
-            rare.expires.store(expires, Relaxed);
+            rare.ends.store(life.ends, Relaxed);
+            rare.until.store(life.until, Relaxed);
+            rare.idle.store(life.idle, Relaxed);
             rare.stamp.store(stamp, Relaxed);
         }
         // SAFETY: prepared.
@@ -279,6 +338,19 @@ impl<T> Slab<T> {
     pub(super) unsafe fn take(&self, slot: SlotId) -> T {
         // SAFETY: the contract above; full slots were prepared.
         unsafe { (*self.slot(slot).content.get()).assume_init_read() }
+    }
+
+    /// Gives memory back; slots from this one on may be gone.
+    ///
+    /// # Safety
+    ///
+    /// The caller has the lock; those slots are empty, none is borrowed, and nobody can reach any.
+    pub(super) unsafe fn truncate(&self, slots: usize) {
+        // SAFETY: the contract above.
+        unsafe {
+            self.slots.truncate(slots);
+            self.rare.truncate(slots);
+        }
     }
 
     /// Gives all memory back.
@@ -356,17 +428,22 @@ mod tests {
             let slab: Slab<u32> = Slab::new(expected);
             // SAFETY: one thread; each slot is prepared and filled once, and read while it is full.
             unsafe {
+                let life = |id: SlotId| Life {
+                    ends: if id % 3 == 0 { u64::from(id) } else { NEVER },
+                    ..Life::ENDLESS
+                };
                 for id in 0..10_000 {
                     slab.prepare(id);
-                    let expires = if id % 3 == 0 { u64::from(id) } else { NEVER };
-                    slab.fill(id, u64::from(id) << 8, expires, 0, id);
+                    slab.fill(id, u64::from(id) << 8, life(id), 0, id);
                 }
                 for id in 0..10_000 {
                     let slot = slab.slot(id);
                     assert_eq!((slot.hash() >> 8, *slot.content()), (id.into(), id));
-                    let expires = if id % 3 == 0 { u64::from(id) } else { NEVER };
-                    assert_eq!(slab.expires(id, slot), expires);
+                    assert_eq!(slab.life(id, slot), life(id));
                 }
+                slab.truncate(5_000);
+                assert_eq!(*slab.slot(4_999).content(), 4_999);
+                slab.prepare(7_000);
                 slab.free();
             }
         }
