@@ -3,7 +3,7 @@
 use crate::builder::CacheBuilder;
 use crate::far::{Change, FarTier, FarWords};
 use crate::flight::Flights;
-use crate::key::{ByRef, NearKey, Query, is_plain};
+use crate::key::{ByRef, NearKey, Query};
 use crate::memory::Table;
 use crate::outcome::{OkShared, Value, Whole};
 use crate::receipt::Receipt;
@@ -362,7 +362,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     }
 
     pub(crate) fn peek_query<Q: Query<K>>(&self, query: &Q) -> Option<V> {
-        let plain = Q::is_plain() && is_plain::<V>();
+        let plain = Q::is_plain_with::<V>();
         let near = self.near.peek(self.near.hash(query), plain, |key| query.matches(key));
         near.or_else(|| self.peek_far(|| query.to_key()))
     }

@@ -20,7 +20,7 @@ use crate::cache::Cache;
 use crate::error::Error;
 use crate::far::{Leftover, Mode, Visit};
 use crate::flight::{Boarding, Flight, Landing, Lead};
-use crate::key::{NearKey, Query, is_plain};
+use crate::key::{NearKey, Query};
 use crate::memory::{Displaced, Entry, Incoming, Stored};
 use crate::outcome::{Outcome, Value};
 use crate::reentry::{self, Chain};
@@ -75,7 +75,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     }
 
     fn miss<Q: Query<K>>(query: &Q, hash: u64, puts: u64) -> Missed<K> {
-        Missed { hash, key: query.to_key(), plain: Q::is_plain() && is_plain::<V>(), puts }
+        Missed { hash, key: query.to_key(), plain: Q::is_plain_with::<V>(), puts }
     }
 
     /// As `find`, for a call that wants the body to run whatever is stored.

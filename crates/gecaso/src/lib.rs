@@ -79,6 +79,9 @@ mod call;
 #[cfg(feature = "far")]
 mod codec;
 mod error;
+#[cfg(not(shuttle))]
+#[doc(hidden)]
+pub mod face;
 mod fail_closed;
 #[cfg_attr(not(feature = "far"), path = "far/off.rs")]
 mod far;

@@ -254,6 +254,11 @@ impl<K, V> Shard<K, V> {
         self.free.push(slot);
     }
 
+    /// Every entry, in no order.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry<K, V>> {
+        self.slots.iter().filter_map(|slot| slot.stored.as_ref()).map(Stored::entry)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.index.len()
     }

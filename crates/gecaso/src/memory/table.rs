@@ -7,7 +7,7 @@
 use super::bound::{Bound, Evicted, Member, Order};
 use super::policy::{Adaptive, AnyPolicy, Lru, SlotId};
 use super::shard::{Entry, Shard, Stored};
-use crate::key::{NearKey, Query, is_plain};
+use crate::key::{NearKey, Query};
 use crate::outcome::Value;
 use crate::snapshot::Snapshot;
 use crate::sync::atomic::{AtomicU64, Ordering};
@@ -126,7 +126,7 @@ impl<K: NearKey, V: Value> Table<K, V> {
     /// THE HIT PATH: a fresh value, noted by the policy.
     #[inline]
     pub(crate) fn get<Q: Query<K>>(&self, query: &Q, hash: u64) -> Option<V> {
-        if !(Q::is_plain() && is_plain::<V>()) {
+        if !Q::is_plain_with::<V>() {
             return self.get_foreign(query, hash);
         }
         let lock = &self.guarded(hash).shard;
@@ -151,16 +151,18 @@ impl<K: NearKey, V: Value> Table<K, V> {
     fn get_foreign<Q: Query<K>>(&self, query: &Q, hash: u64) -> Option<V> {
         let (first, alone) = {
             let shard = sync::read(&self.guarded(hash).shard);
-            let mut slots = shard.same_hash(hash);
-            let first = slots.next()?;
-            let alone = slots.next().is_none();
-            if alone && self.is_expired(shard.expires(first)) {
+            // Plain entries are no answer to a query that is not: equal keys are of one kind.
+            let foreign = |slot| match shard.stored(slot) {
+                Stored::Plain(_) => None,
+                Stored::Foreign(entry) => Some((slot, entry)),
+            };
+            let mut entries = shard.same_hash(hash).filter_map(foreign);
+            let (slot, first) = entries.next()?;
+            let alone = entries.next().is_none();
+            if alone && self.is_expired(shard.expires(slot)) {
                 return None;
             }
-            match shard.stored(first) {
-                Stored::Foreign(entry) => (entry.clone(), alone),
-                Stored::Plain(_) => unreachable!("the entries of a table are all of one kind"),
-            }
+            (first.clone(), alone)
         };
         let found = if alone {
             query.matches(&first.key).then_some(first)?
@@ -388,6 +390,19 @@ impl<K: NearKey, V: Value> Table<K, V> {
             let entries = entries + shard.len() as u64;
             (entries, evictions + shard.evictions, expirations + shard.expirations)
         })
+    }
+
+    /// Shows every entry of every shard that nobody writes at this moment; false if one was left
+    /// out. Runs under the shards' locks: `show` must not be foreign code.
+    pub(crate) fn show_entries(&self, mut show: impl FnMut(&K, &V)) -> bool {
+        let mut complete = true;
+        for guarded in &self.part.shards {
+            match sync::try_read(&guarded.shard) {
+                Some(shard) => shard.entries().for_each(|entry| show(&entry.key, &entry.value)),
+                None => complete = false,
+            }
+        }
+        complete
     }
 
     /// Checks the whole storage, and empties it.
