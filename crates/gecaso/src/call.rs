@@ -362,7 +362,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         value: &V,
     ) -> Option<Leftover> {
         // What cannot be sealed stays here; it has been reported.
-        let sealed = visit.map(|visit| (visit.seal(value).ok().flatten(), visit));
+        let sealed = visit.map(|visit| (visit.seal(value).ok(), visit));
         let mut leftover = None;
         let mut queue = || {
             if let Some((sealed, visit)) = &sealed {

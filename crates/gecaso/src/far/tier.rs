@@ -88,8 +88,8 @@ pub(crate) enum Fetched<V> {
 /// One call's business with the storage.
 pub(crate) struct Visit<'a, K, V> {
     tier: &'a FarTier<K, V>,
-    /// `None`: the key is too large to be kept.
-    key: Option<FarKey>,
+    /// `Err`: it is too large to be kept.
+    key: Result<FarKey, Error>,
     chain: Option<Chain>,
     budget: Budget,
     /// Whether the storage was asked before the body runs; a refresh does not ask.
@@ -173,17 +173,20 @@ impl<K, V> FarTier<K, V> {
         Visit { tier: self, key, chain, budget, has_looked: false, begun: 0, begun_at: 0 }
     }
 
-    /// `None`: too large to be kept, which is reported once.
-    fn key(&self, arguments: Vec<u8>) -> Option<FarKey> {
+    /// `Err`: too large to be kept, which is reported once.
+    fn key(&self, arguments: Vec<u8>) -> Result<FarKey, Error> {
         // The echo in the envelope has the identity, too.
         const MOST: usize = limits::KEY / 2;
         if arguments.len() <= MOST {
-            return Some(self.part.key(arguments));
+            return Ok(self.part.key(arguments));
         }
         let taken = arguments.len();
-        let error = format!("its arguments take {taken} bytes as a key, at most {MOST}");
-        self.part.complain(&Error::new(error));
-        None
+        let error = Error::new(format!(
+            "its arguments take {taken} bytes as a key, at most {MOST}: `key` or `skip` can leave \
+             some out"
+        ));
+        self.part.complain(&error);
+        Err(error)
     }
 
     /// What the storage was asked for this cache, and what came of it.
@@ -246,7 +249,7 @@ impl<V, K> Visit<'_, K, V> {
     pub(crate) async fn find(&mut self, mode: Mode) -> Fetched<V> {
         let (tier, chain) = (self.tier, self.chain.clone());
         self.has_looked = true;
-        let Some(key) = &self.key else { return Fetched::Nothing };
+        let Ok(key) = &self.key else { return Fetched::Nothing };
         let value = |opened: &Opened<'_>| {
             // Foreign code, which cannot wait for this flight.
             let _inside = self.chain.clone().map(reentry::enter);
@@ -274,12 +277,12 @@ impl<V, K> Visit<'_, K, V> {
 
     /// Puts what the body brought, or what was put in from outside, into an envelope. Runs foreign
     /// code.
-    pub(crate) fn seal(&self, value: &V) -> Result<Option<Sealed>, Error> {
-        let Some(key) = &self.key else { return Ok(None) };
+    pub(crate) fn seal(&self, value: &V) -> Result<Sealed, Error> {
+        let key = self.key.as_ref().map_err(Error::clone)?;
         let FarTier { plan, part, params, .. } = self.tier;
         let took = part.object().clock().now().saturating_sub(self.begun_at);
         let seal = |header: &Header<'_>| (plan.seal)(header, params, value, part.object().limits());
-        part.seal(key, self.begun, took, params, seal).map(Some)
+        part.seal(key, self.begun, took, params, seal)
     }
 
     /// Queues what the body brought; `None`: that cannot be kept. Under the lock of the flight's
@@ -290,7 +293,7 @@ impl<V, K> Visit<'_, K, V> {
         let replaces = !self.has_looked;
         let begin = match sealed {
             Some(sealed) => part.queue_load(sealed, *deadline, replaces)?,
-            None if replaces => part.queue_change(self.key.as_ref()?, None, *deadline).0?,
+            None if replaces => part.queue_change(self.key.as_ref().ok()?, None, *deadline).0?,
             None => return None,
         };
         let clock = part.object().clock().clone();
@@ -299,7 +302,7 @@ impl<V, K> Visit<'_, K, V> {
 
     /// Queues a removal, or an insertion. Under the lock of the flights' shard.
     pub(crate) fn change(&self, sealed: Option<&Sealed>) -> Option<Change> {
-        let key = self.key.as_ref()?;
+        let key = self.key.as_ref().ok()?;
         let FarTier { part, deadline, .. } = self.tier;
         // Too much waits: what is there goes, and nothing takes its place.
         let refused = sealed.is_some() && part.is_laden();
