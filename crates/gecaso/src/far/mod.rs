@@ -16,9 +16,10 @@ mod writing;
 pub use lru::LruOver;
 pub(crate) use object::Mode;
 pub use object::{Far, Trouble};
+pub(crate) use part::Fetched;
 pub use stats::FarStats;
 pub use tier::FarWords;
-pub(crate) use tier::{Change, FarTier, Fetched, Leftover, Plan, Visit};
+pub(crate) use tier::{Change, FarTier, Leftover, Plan, Visit};
 
 use crate::error::Result;
 use crate::params::Params;

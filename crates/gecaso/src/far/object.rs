@@ -147,7 +147,7 @@ pub(crate) enum Mode {
 }
 
 /// Why an operation brought nothing.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Failure {
     Said(String),
     TimedOut(Duration),
@@ -161,15 +161,6 @@ impl Failure {
     pub(super) fn said(error: BoxError) -> Failure {
         let text = catch_unwind(AssertUnwindSafe(move || error.to_string()));
         Failure::Said(text.unwrap_or_else(|_| "an error that panics when it is shown".into()))
-    }
-
-    /// The same once more: one operation may have been for many keys.
-    pub(super) fn again(&self) -> Failure {
-        match self {
-            Failure::Said(error) => Failure::Said(error.clone()),
-            Failure::TimedOut(limit) => Failure::TimedOut(*limit),
-            Failure::Skipped => Failure::Skipped,
-        }
     }
 }
 

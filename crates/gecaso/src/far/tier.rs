@@ -2,8 +2,8 @@
 //!
 //! Called by `cache` and `call`. Knows no flight: when a write may be queued is said by the caller.
 
-use super::object::{Budget, Failure, Far, Mode};
-use super::part::{FarKey, Looked, Part, Sealed};
+use super::object::{Budget, Far, Mode};
+use super::part::{FarKey, Fetched, Part, Sealed};
 use super::stats::FarStats;
 use super::writing::Begin;
 use crate::codec::FarValue;
@@ -75,14 +75,6 @@ pub(crate) struct FarTier<K, V> {
     part: Arc<Part>,
     params: Arc<Params>,
     deadline: Duration,
-}
-
-/// What a far storage brought.
-pub(crate) enum Fetched<V> {
-    Found(V),
-    Nothing,
-    /// It could not be asked.
-    Failed(Error),
 }
 
 /// One call's business with the storage.
@@ -242,7 +234,8 @@ impl Change {
 impl<V, K> Visit<'_, K, V> {
     /// Sees to it that what the body brings can be stored: for a call that does not look before.
     pub(crate) async fn prepare(&mut self, mode: Mode) {
-        self.tier.part.prepare(&self.chain, mode, &mut self.budget).await;
+        // What cannot be learnt has been counted: the body runs all the same.
+        let _ = self.tier.part.learn_epoch(&self.chain, mode, &mut self.budget).await;
     }
 
     /// Looks for the entry.
@@ -255,18 +248,7 @@ impl<V, K> Visit<'_, K, V> {
             let _inside = self.chain.clone().map(reentry::enter);
             (tier.plan.value)(opened)
         };
-        let looked = tier.part.look(key, value, chain, mode, &mut self.budget).await;
-        match looked {
-            Looked::Found(value) => Fetched::Found(value),
-            Looked::Nothing => Fetched::Nothing,
-            Looked::Failed(failure) => Fetched::Failed(self.explain(&failure)),
-        }
-    }
-
-    #[cold]
-    fn explain(&self, failure: &Failure) -> Error {
-        let name = self.tier.part.name();
-        Error::new(format!("the storage of `{name}` could not be read: {failure}"))
+        tier.part.look(key, value, chain, mode, &mut self.budget).await
     }
 
     /// The body begins.

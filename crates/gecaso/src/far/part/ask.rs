@@ -51,21 +51,9 @@ impl Part {
         (fingerprint == self.identity.fingerprint && key == self.identity.encoded).then_some(epoch)
     }
 
-    /// Sees to it that the epoch is known, or counts why it is not.
-    pub(in crate::far) async fn prepare(
-        self: &Arc<Self>,
-        chain: &Option<Chain>,
-        mode: Mode,
-        budget: &mut Budget,
-    ) {
-        if let Err(failure) = self.learn_epoch(chain, mode, budget).await {
-            self.count_failure(&failure);
-        }
-    }
-
     /// Sees to it that the epoch is known: asks the storage now if it never did, and behind the
-    /// caller's back if that was long ago.
-    pub(super) async fn learn_epoch(
+    /// caller's back if that was long ago. Counts why it is not known.
+    pub(in crate::far) async fn learn_epoch(
         self: &Arc<Self>,
         chain: &Option<Chain>,
         mode: Mode,
@@ -74,19 +62,23 @@ impl Part {
         let ask = sync::lock(&self.state).epoch.ask(self.object.clock().now());
         match ask {
             Ask::No => Ok(()),
-            Ask::First => self.ask_epoch(chain.clone(), mode, budget).await,
+            Ask::First => {
+                let asked = self.ask_epoch(chain.clone(), mode, budget).await;
+                asked.inspect_err(|failure| self.count_failure(failure))
+            }
             Ask::Behind => {
                 let part = self.clone();
-                runner::spawn(Box::pin(async move {
-                    let mut budget = Budget::new(part.object.deadline());
-                    let asked = part.ask_epoch(None, Mode::Here, &mut budget).await;
-                    if asked.is_err() {
-                        sync::lock(&part.state).epoch.asked_in_vain();
-                    }
-                }));
+                runner::spawn(Box::pin(async move { drop(part.ask_behind().await) }));
                 Ok(())
             }
         }
+    }
+
+    /// Asks where no caller waits.
+    async fn ask_behind(self: &Arc<Self>) -> Result<(), Failure> {
+        let mut budget = Budget::new(self.object.deadline());
+        let asked = self.ask_epoch(None, Mode::Here, &mut budget).await;
+        asked.inspect_err(|_| sync::lock(&self.state).epoch.asked_in_vain())
     }
 
     /// Asks for the epoch in the background, if it is not known: what was put in before it is known
@@ -97,13 +89,7 @@ impl Part {
             let heard: Heard = Arc::new(Signal::new());
             let (part, said) = (self.clone(), heard.clone());
             let learn = async move {
-                let mut budget = Budget::new(part.object.deadline());
-                let asked = part.ask_epoch(None, Mode::Here, &mut budget).await;
-                let outcome = asked.map_err(|failure| {
-                    sync::lock(&part.state).epoch.asked_in_vain();
-                    let name = &part.identity.name;
-                    Error::new(format!("the storage of `{name}` could not be read: {failure}"))
-                });
+                let outcome = part.ask_behind().await.map_err(|failure| part.unread(&failure));
                 let (record, owes) = {
                     let mut state = sync::lock(&part.state);
                     (state.pens.heed(&part.epoch_key), state.epoch.owes())

@@ -180,8 +180,7 @@ impl Part {
             }
             let removed = self.object.remove(keys.clone()).await;
             for key in &keys {
-                let outcome = removed.as_ref().map_err(Failure::again).copied();
-                if self.end_write(key, &Write::Remove, outcome) {
+                if self.end_write(key, &Write::Remove, removed.clone()) {
                     drop(Begin::new(self.clone(), key.clone(), self.object.deadline()));
                 }
             }
