@@ -48,7 +48,7 @@ impl<'de> Decoder<'de> {
         &mut self,
         inside: impl FnOnce(&mut Self) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        self.depth = self.depth.checked_sub(1).ok_or_else(too_deep)?;
+        self.depth = self.depth.checked_sub(1).ok_or_else(Fault::too_deep)?;
         let result = inside(self);
         self.depth += 1;
         result
@@ -59,7 +59,7 @@ impl<'de> Decoder<'de> {
         &mut self,
         inside: impl FnOnce(&mut Self) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        self.wraps = self.wraps.checked_sub(1).ok_or_else(too_deep)?;
+        self.wraps = self.wraps.checked_sub(1).ok_or_else(Fault::too_deep)?;
         let result = inside(self);
         self.wraps += 1;
         result
@@ -175,11 +175,6 @@ impl<'de> Decoder<'de> {
     pub(super) fn ask_names(&mut self, what: Asked, names: &'static [&'static str]) {
         self.trace.ask_names(what, names);
     }
-}
-
-#[cold]
-fn too_deep() -> Fault {
-    Fault::new(format!("it is nested more than {} deep", limits::DEPTH))
 }
 
 #[inline]

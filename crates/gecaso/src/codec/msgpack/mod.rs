@@ -16,6 +16,7 @@ mod write;
 
 pub(crate) use shape::Shape;
 
+use super::limits;
 use decode::Decoder;
 use encode::Encoder;
 use serde::{Serialize, de::DeserializeOwned};
@@ -29,6 +30,11 @@ impl Fault {
     #[cold]
     fn new(message: impl Into<Box<str>>) -> Self {
         Fault(message.into())
+    }
+
+    #[cold]
+    fn too_deep() -> Self {
+        Fault::new(format!("it is nested more than {} deep", limits::DEPTH))
     }
 }
 
