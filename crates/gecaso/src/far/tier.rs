@@ -5,7 +5,7 @@
 use super::object::{Budget, Far, Mode};
 use super::part::{FarKey, Fetched, Part, Sealed};
 use super::stats::FarStats;
-use super::writing::Begin;
+use super::writing::Duty;
 use crate::codec::FarValue;
 use crate::codec::envelope::{self, Header, Opened, Refusal};
 use crate::codec::key::{self, Identity, Key};
@@ -94,7 +94,7 @@ pub(crate) struct Visit<'a, K, V> {
 /// What a load leaves to be written when the flight has ended.
 #[must_use]
 pub(crate) struct Leftover {
-    begin: Begin,
+    duty: Duty,
     chain: Option<Chain>,
     clock: Clock,
     /// What is left of the call's time.
@@ -188,9 +188,9 @@ impl<K, V> FarTier<K, V> {
 
     /// Nothing that was loaded before is believed from now on. Under the locks of all flights.
     pub(crate) fn clear(&self) -> Change {
-        let (begin, heard) = self.part.begin_epoch();
+        let (duty, heard) = self.part.begin_epoch();
         Change {
-            begin,
+            duty,
             heard,
             failed: None,
             learns: false,
@@ -204,7 +204,7 @@ impl<K, V> FarTier<K, V> {
 /// which no lock may be held for.
 #[must_use]
 pub(crate) struct Change {
-    begin: Option<Begin>,
+    duty: Option<Duty>,
     heard: Heard,
     failed: Option<Error>,
     /// Whether an entry is put in: its epoch has to be known.
@@ -219,9 +219,9 @@ const PATIENCE: u32 = 4;
 impl Change {
     /// Tells the storage; the receipt says when it knows.
     pub(crate) fn tell(self) -> Receipt {
-        let Change { begin, heard, failed, learns, part, limit } = self;
+        let Change { duty, heard, failed, learns, part, limit } = self;
         let learnt = if learns { part.learn_behind() } else { None };
-        drop(begin);
+        drop(duty);
         let clock = part.object().clock();
         let limit = limit.max(part.object().deadline());
         let until = after(clock.now(), limit.saturating_mul(PATIENCE));
@@ -273,13 +273,13 @@ impl<V, K> Visit<'_, K, V> {
         let FarTier { part, deadline, .. } = self.tier;
         // A refresh: what is there now was loaded before, and must not be found any more.
         let replaces = !self.has_looked;
-        let begin = match sealed {
+        let duty = match sealed {
             Some(sealed) => part.queue_load(sealed, *deadline, replaces)?,
             None if replaces => part.queue_change(self.key.as_ref().ok()?, None, *deadline).0?,
             None => return None,
         };
         let clock = part.object().clock().clone();
-        Some(Leftover { begin, chain: self.chain.clone(), clock, left: self.budget.left })
+        Some(Leftover { duty, chain: self.chain.clone(), clock, left: self.budget.left })
     }
 
     /// Queues a removal, or an insertion. Under the lock of the flights' shard.
@@ -290,9 +290,9 @@ impl<V, K> Visit<'_, K, V> {
         let refused = sealed.is_some() && part.is_laden();
         let sealed = sealed.filter(|_| !refused);
         let failed = refused.then(|| Error::new("too much waits to be written: not stored"));
-        let (begin, heard) = part.queue_change(key, sealed, *deadline);
+        let (duty, heard) = part.queue_change(key, sealed, *deadline);
         let learns = sealed.is_some();
-        Some(Change { begin, heard, failed, learns, part: part.clone(), limit: *deadline })
+        Some(Change { duty, heard, failed, learns, part: part.clone(), limit: *deadline })
     }
 }
 
@@ -306,6 +306,6 @@ impl Leftover {
             return;
         }
         let alarm = self.clock.alarm(after(self.clock.now(), self.left));
-        let _ = alarm.unless(self.begin.write(self.chain)).await;
+        let _ = alarm.unless(self.duty.write(self.chain)).await;
     }
 }

@@ -10,7 +10,7 @@ use crate::far::epoch::Ask;
 use crate::far::erased::Operation;
 use crate::far::object::{Budget, Failure, Mode};
 use crate::far::pens::Write;
-use crate::far::writing::Begin;
+use crate::far::writing::Duty;
 use crate::params::Params;
 use crate::receipt::Heard;
 use crate::reentry::{self, Chain};
@@ -26,7 +26,7 @@ impl Part {
         self: &Arc<Self>,
         state: &mut State,
         heard: Option<Heard>,
-    ) -> Option<Begin> {
+    ) -> Option<Duty> {
         let value = state.epoch.value();
         let header = Header {
             fingerprint: self.identity.fingerprint,
@@ -41,7 +41,7 @@ impl Part {
         let write = Write::Set(record.into(), self.params.clone(), value);
         let is_ours = state.pens.queue(&self.epoch_key, write, None, heard);
         let limit = self.object.deadline();
-        is_ours.then(|| Begin::new(self.clone(), self.epoch_key.clone(), limit))
+        is_ours.then(|| Duty::new(self.clone(), self.epoch_key.clone(), limit))
     }
 
     /// What a stored record says.
@@ -120,7 +120,7 @@ impl Part {
         let read = self.object.read(get, mode, budget).await?;
         let said = read.and_then(|bytes| self.read_record(&bytes));
         let (now, stamp) = (self.object.clock().now(), self.object.clock().stamp());
-        let begin = {
+        let duty = {
             let mut state = sync::lock(&self.state);
             let owes = state.epoch.learn(said, self.opened, now, stamp);
             self.object.clock().meet(state.epoch.value());
@@ -128,7 +128,7 @@ impl Part {
         };
         // Written in the background, but begun here: that cannot wait for this flight, either.
         let _inside = chain.map(reentry::enter);
-        drop(begin);
+        drop(duty);
         Ok(())
     }
 }
