@@ -1,7 +1,7 @@
 //! How a synchronous caller waits: polls, and parks its thread meanwhile.
 //!
-//! Called by `call` for those who follow another one's flight; who leads never comes here. Knows
-//! neither flights nor keys.
+//! Called by `call`, for another one's flight or a far storage, and by receipts. Knows neither
+//! flights nor keys.
 
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::thread::{self, Thread};

@@ -32,6 +32,8 @@ use std::future::Future;
 /// still never answered with a wrong value. It may be slow, fail, or stall: a call then runs its
 /// body.
 ///
+/// There is no `dyn Storage`: to choose one at run time, put each into a [`Far`].
+///
 /// ```
 /// use gecaso::{Params, Result, Storage};
 /// use std::collections::HashMap;

@@ -30,6 +30,10 @@ use std::time::Duration;
 /// of one `Far` share what is known about the storage's health. Each function has entries of its
 /// own.
 ///
+/// A `Far` is the outermost of what is put around a storage: `Far::new(LruStorage::over(storage,
+/// 1_000)).deadline(..)`. Inside of another storage it is the storage that it was made of, and its
+/// deadline, its listener and its figures are not used.
+///
 /// ```
 /// # use gecaso::{Params, Result, Storage};
 /// # use std::{collections::HashMap, sync::Mutex};
