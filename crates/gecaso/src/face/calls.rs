@@ -24,6 +24,39 @@ pub fn park_by(park: fn()) {
     crate::blocking::park_by(park);
 }
 
+/// In a child process, before anything else: the timer's thread is not there, nor are the threads
+/// that wait. Then [`forget_flights`] of every cache.
+pub fn after_fork() {
+    crate::time::after_fork();
+    crate::reentry::after_fork();
+}
+
+/// Forgets the flights of a cache: their threads are those of another process.
+pub fn forget_flights<K: NearKey, V: Value>(cache: &Cache<K, V>) {
+    drop(cache.flights.forget_all());
+}
+
+/// The calls that the running code is part of.
+#[derive(Clone)]
+pub struct Chain(crate::reentry::Chain);
+
+impl std::fmt::Debug for Chain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Chain")
+    }
+}
+
+/// The calls that the running code is part of; `None` outside of every body.
+pub fn chain() -> Option<Chain> {
+    crate::reentry::current().map(Chain)
+}
+
+/// Runs something as part of these calls, as [`scope_fn`](crate::scope_fn) does.
+pub fn within<T>(chain: &Chain, run: impl FnOnce() -> T) -> T {
+    let _inside = crate::reentry::enter(chain.0.clone());
+    run()
+}
+
 /// The hit path: the value, or the owned key of a miss.
 #[inline]
 pub fn find<Q, K, V>(cache: &Cache<K, V>, query: &Q) -> Result<V, Missed<K>>

@@ -7,12 +7,12 @@
 mod access;
 mod decode;
 mod encode;
-mod read;
+pub(crate) mod read;
 mod same;
 mod shape;
 #[cfg(test)]
 mod tests;
-mod write;
+pub(crate) mod write;
 
 pub(crate) use shape::Shape;
 
@@ -24,7 +24,7 @@ use std::fmt;
 
 /// Why a value could not be written or read: a sentence without a capital letter.
 #[derive(Debug)]
-pub(crate) struct Fault(Box<str>);
+pub struct Fault(Box<str>);
 
 impl Fault {
     #[cold]
