@@ -149,11 +149,12 @@ $(MUTANTS):
 	$(CARGO) install --root "$(TOOLS)" --locked cargo-mutants
 
 .PHONY: soak
-soak: ## Hours, not minutes: mutants, 2 M schedules, long stress
+soak: ## Hours, not minutes: mutants, 2 M schedules, long stress, ten minutes of churn
 	GECASO_SCHEDULES=2000000 $(MAKE) model
 	GECASO_STRESS=100 $(RAN) stress $(CARGO) test --release -p gecaso --test it
 	GECASO_CALLS=1000000 GECASO_HISTORIES=1000000 $(RAN) storm \
 	    $(CARGO) test --release -p gecaso --features testing --test it -- far_storm linearizable
+	GECASO_CHURN=600 $(RAN) churn $(CARGO) test --release -p gecaso --test it -- churn
 	$(MAKE) fuzz FUZZ_RUNS=10000000
 	$(MAKE) mutants
 

@@ -17,11 +17,30 @@ pub(crate) enum HandleName {
     None,
 }
 
+/// How long an entry is fresh.
+pub(crate) enum Lifetime {
+    /// The same for all.
+    Usual(Length),
+    /// A closure works it out from the value.
+    OfValue(Expr),
+}
+
+impl Lifetime {
+    fn new(word: &str, expr: Expr) -> syn::Result<Self> {
+        match expr {
+            Expr::Closure(_) => Ok(Self::OfValue(expr)),
+            expr => Length::new(word, expr).map(Self::Usual),
+        }
+    }
+}
+
 /// The attribute, understood.
 #[derive(Default)]
 pub(crate) struct Words {
     pub(crate) storage: Option<Expr>,
-    pub(crate) ttl: Option<Length>,
+    pub(crate) ttl: Option<Lifetime>,
+    pub(crate) tti: Option<Lifetime>,
+    pub(crate) weigher: Option<Expr>,
     pub(crate) max_wait: Option<Length>,
     pub(crate) key: Option<(Span, Expr)>,
     pub(crate) skip: Option<(Span, Vec<Ident>)>,
@@ -162,7 +181,9 @@ impl Words {
             Err(syn::Error::new(span, format!("`{name}` takes {what}\n\nwrite `{usage}`")))
         };
         match name {
-            "ttl" => self.ttl = Some(Length::new(name, input.parse()?)?),
+            "ttl" => self.ttl = Some(Lifetime::new(name, input.parse()?)?),
+            "tti" => self.tti = Some(Lifetime::new(name, input.parse()?)?),
+            "weigher" => self.weigher = Some(input.parse()?),
             "max_wait" => self.max_wait = Some(Length::new(name, input.parse()?)?),
             "deadline" => self.deadline = Some(Length::new(name, input.parse()?)?),
             "fail_closed" => self.fail_closed = Some(word.span()),

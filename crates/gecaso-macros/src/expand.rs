@@ -6,14 +6,14 @@
 //! `valid`.
 
 use crate::ast::Item;
-use crate::attr::{HandleName, Words};
+use crate::attr::{HandleName, Lifetime, Words};
 use crate::valid::{Argument, Flow, Plan, parameters};
 use crate::{parts, types};
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Attribute, FnArg, ReturnType, Signature, parse_quote};
+use syn::{Attribute, Expr, FnArg, ReturnType, Signature, parse_quote};
 
 /// How many arguments a method may have to be found by `gecaso::handle`, its receiver included:
 /// what `__private::method` is written out for.
@@ -125,7 +125,10 @@ impl Expansion<'_> {
             }
             None => quote!(::core::option::Option::None),
         };
-        let (ttl, max_wait) = (length(&words.ttl), length(&words.max_wait));
+        let max_wait = length(&words.max_wait);
+        let (ttl, ttl_of) = self.lifetime(words.ttl.as_ref());
+        let (tti, tti_of) = self.lifetime(words.tti.as_ref());
+        let weigher = self.by_value(words.weigher.as_ref());
         let (whole, is_named) = (words.whole(), words.name.is_some());
         let path = match path {
             Some(path) => quote!(::core::option::Option::Some(|| #path)),
@@ -138,12 +141,46 @@ impl Expansion<'_> {
                 name: #name,
                 version: #version,
                 ttl: #ttl,
+                ttl_of: #ttl_of,
+                tti: #tti,
+                tti_of: #tti_of,
+                weigher: #weigher,
                 max_wait: #max_wait,
                 whole: #whole,
                 is_named: #is_named,
                 path: #path,
                 far: || #far,
             }
+        }
+    }
+
+    /// A lifetime that is the same for all, or one that a closure says.
+    fn lifetime(&self, word: Option<&Lifetime>) -> (TokenStream, TokenStream) {
+        let private = &self.private;
+        match word {
+            Some(Lifetime::Usual(length)) => {
+                let closure = length.closure(private);
+                let usual = quote!(::core::option::Option::Some(#closure));
+                (usual, quote!(::core::option::Option::None))
+            }
+            Some(Lifetime::OfValue(closure)) => {
+                (quote!(::core::option::Option::None), self.by_value(Some(closure)))
+            }
+            None => (quote!(::core::option::Option::None), quote!(::core::option::Option::None)),
+        }
+    }
+
+    /// A closure over the value, as an `fn` pointer.
+    fn by_value(&self, closure: Option<&Expr>) -> TokenStream {
+        let (private, token) = (&self.private, local("token"));
+        match closure {
+            Some(closure) => {
+                let site = Span::mixed_site().located_at(closure.span());
+                quote_spanned! {site=>
+                    ::core::option::Option::Some(#private::by_value(#token, #closure))
+                }
+            }
+            None => quote!(::core::option::Option::None),
         }
     }
 

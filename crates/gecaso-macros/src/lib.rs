@@ -33,7 +33,12 @@ use proc_macro::TokenStream;
 /// stands in for it. It is evaluated once, at the first call, like every other expression here.
 ///
 /// - `ttl = 100`: how long an entry is fresh, in seconds; or as text, `ttl = "1h 30m"`, or as any
-///   expression of type `Duration`. Zero stores nothing.
+///   expression of type `Duration`. Zero stores nothing. `ttl = |token: &Token| token.lives` works
+///   it out for each entry, from what is stored.
+/// - `tti = 100`: how long an entry is fresh that nobody asks for, written as `ttl` is; each hit
+///   begins it anew. With `ttl`, whichever ends first counts.
+/// - `weigher = |value| value.len()`: what an entry weighs, worked out from what is stored, for a
+///   storage that is bounded by weight: `LruStorage::weighted(1 << 20)`.
 /// - `key = (a, b)`: what tells calls apart, instead of all arguments: `key = (user.id, lang)`.
 /// - `skip(conn)`: arguments that do not tell calls apart; `skip(self)` too.
 /// - `name = "users"`: who the entries belong to, in messages; otherwise the function's path.
@@ -83,11 +88,12 @@ use proc_macro::TokenStream;
 /// # Panics
 ///
 /// A call panics if the cache is not open yet and the storage expression, or that of `ttl` or
-/// `max_wait`, calls the function itself; or if the return type is a type parameter that stands for
-/// a `Result` or an `Option`, and neither `cache_err` nor `cache_none` says what to do. (Two
-/// storage expressions that call each other's functions from two threads wait for each other, as
-/// two `LazyLock`s do.) A panic of the body reaches the caller that runs it; another one of those
-/// who wait runs its own.
+/// `max_wait`, calls the function itself; if there is a `weigher` and the storage is not bounded by
+/// weight, or the other way round; if there is a `tti` and the storage is outside of the process;
+/// or if the return type is a type parameter that stands for a `Result` or an `Option`, and neither
+/// `cache_err` nor `cache_none` says what to do. (Two storage expressions that call each other's
+/// functions from two threads wait for each other, as two `LazyLock`s do.) A panic of the body
+/// reaches the caller that runs it; another one of those who wait runs its own.
 ///
 /// # Other attributes
 ///

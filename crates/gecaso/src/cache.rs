@@ -1,10 +1,12 @@
 //! `Cache`: what users hold. Methods that delegate; the path is in `call`.
 
 use crate::builder::CacheBuilder;
+use crate::error::Error;
 use crate::far::{Change, FarTier, FarWords};
 use crate::flight::Flights;
 use crate::key::{ByRef, NearKey, Query};
-use crate::memory::Table;
+use crate::lifetime::{Lifetime, Lifetimes};
+use crate::memory::{Entry, Met, Table, Terms, Walk};
 use crate::outcome::{OkShared, Value, Whole};
 use crate::receipt::Receipt;
 use crate::stats::Stats;
@@ -40,7 +42,7 @@ pub struct Cache<K: NearKey, V: Value> {
     pub(crate) far: Option<FarTier<K, V>>,
     pub(crate) flights: Flights<K, V>,
     pub(crate) counters: crate::stats::Counters,
-    pub(crate) ttl: Option<Duration>,
+    pub(crate) lifetimes: Lifetimes<K, V>,
     /// False if the lifetime or the bound is zero: then results are shared, and never stored.
     pub(crate) stores: bool,
     pub(crate) max_wait: Duration,
@@ -49,20 +51,35 @@ pub struct Cache<K: NearKey, V: Value> {
 }
 
 /// What a cache is, apart from its storage: filled in by the builder and by the macro.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Settings {
+pub(crate) struct Settings<K, V> {
     /// Names the cache in figures and messages.
     pub(crate) name: &'static str,
     /// Entries of another version are not this cache's.
     pub(crate) version: u32,
-    /// How long an entry is fresh; `None`: until it is evicted.
-    pub(crate) ttl: Option<Duration>,
+    /// How long entries are fresh.
+    pub(crate) lifetimes: Lifetimes<K, V>,
+    /// On which terms a storage in this process keeps them.
+    pub(crate) terms: Terms<K, V>,
     /// How long a caller waits for another one's body.
     pub(crate) max_wait: Option<Duration>,
     /// Whose the entries in a far storage are; `None`: the cache's name says it.
     pub(crate) identity: Option<String>,
     /// What a far storage is told.
     pub(crate) far: FarWords,
+}
+
+impl<K, V> Default for Settings<K, V> {
+    fn default() -> Self {
+        Settings {
+            name: "",
+            version: 0,
+            lifetimes: Lifetimes::default(),
+            terms: Terms::default(),
+            max_wait: None,
+            identity: None,
+            far: FarWords::default(),
+        }
+    }
 }
 
 impl<K: NearKey, V: Value> Cache<K, V> {
@@ -91,9 +108,10 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         CacheBuilder::new()
     }
 
-    pub(crate) fn open<S: IntoTier<K, V, M>, M>(storage: S, settings: Settings) -> Self {
-        let Settings { name, version, ttl, max_wait, identity, far: words } = settings;
+    pub(crate) fn open<S: IntoTier<K, V, M>, M>(storage: S, settings: Settings<K, V>) -> Self {
+        let Settings { name, version, lifetimes, terms, max_wait, identity, far: words } = settings;
         let Tier { near, far } = storage.into_tier();
+        let usual = lifetimes.usual;
         let far = far.map(|far| {
             let identity = identity.as_deref().unwrap_or(name);
             assert!(
@@ -101,15 +119,22 @@ impl<K: NearKey, V: Value> Cache<K, V> {
                 "a cache over a storage outside of the process needs a name, which its entries are \
                  found by: `Cache::builder().storage(..).name(\"users\")`"
             );
-            far.open(identity, version, ttl, words)
+            assert!(
+                usual.tti.is_none() && terms.listener.is_none(),
+                "`tti` and `on_removal` are for storages in this process: one outside of it does \
+                 not tell what is read and removed there. Leave them out of `{identity}`"
+            );
+            far.open(identity, version, usual.ttl, words)
         });
-        let stores = ttl != Some(Duration::ZERO) && (near.has_places() || far.is_some());
+        let near = near.on(terms);
+        let stores =
+            (lifetimes.rule.is_some() || !usual.is_none()) && (near.has_places() || far.is_some());
         Cache {
             near,
             far,
             flights: Flights::new(),
             counters: Default::default(),
-            ttl,
+            lifetimes,
             stores,
             max_wait: max_wait.unwrap_or(Self::DEFAULT_MAX_WAIT),
             name,
@@ -312,6 +337,29 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         self.insert_query(&ByRef::new(&key), value)
     }
 
+    /// As [`insert`](Self::insert), with a time to live of its own instead of the cache's. Zero
+    /// removes what is there and stores nothing; `Duration::MAX` stores it for ever.
+    ///
+    /// ```
+    /// use gecaso::{Cache, LruStorage, ManualClock};
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new();
+    /// let tokens: Cache<&str, u64> =
+    ///     Cache::builder().storage(LruStorage::new(16).with_clock(&clock)).build();
+    /// tokens.insert_with_ttl("guest", 77, Duration::from_secs(30));
+    /// clock.advance(Duration::from_secs(29));
+    /// assert_eq!(tokens.get("guest"), Some(77));
+    /// clock.advance(Duration::from_secs(1));
+    /// assert_eq!(tokens.get("guest"), None);
+    /// ```
+    pub fn insert_with_ttl(&self, key: K, value: V, ttl: Duration) -> Receipt
+    where
+        K: Hash,
+    {
+        self.put(&ByRef::new(&key), value, Some(Lifetime::new().ttl(ttl)))
+    }
+
     /// Removes the entry of a key. Callers from now on run the body anew; what bodies that run now
     /// bring goes to those who already wait for them, and is not stored.
     pub fn invalidate<Q>(&self, key: &Q) -> Receipt
@@ -327,8 +375,87 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     pub fn clear(&self) -> Receipt {
         let clear = || (self.near.clear(), self.far.as_ref().map(|far| far.clear()));
         let (removed, change) = self.flights.supersede_all(clear);
-        drop(removed); // foreign drops: no lock is held here
+        self.near.tell_cleared(removed); // foreign code: no lock is held here
         change.map_or_else(Receipt::ready, Change::tell)
+    }
+
+    /// Removes the entries for which `predicate` holds. Bodies that run now are not stored,
+    /// whatever their key, since nobody can tell yet what they will bring; so when this returns, no
+    /// call that starts later gets a value that was loaded before and that the predicate would have
+    /// chosen.
+    ///
+    /// Goes through the entries in small steps, and stops nobody; the predicate runs under no lock,
+    /// and may use this very cache. What comes in meanwhile, and was loaded after this began, may
+    /// be looked at or not. It takes as long as looking at all entries takes.
+    ///
+    /// Entries in a storage outside of the process cannot be looked at: there the receipt says so,
+    /// and [`clear`](Self::clear) is the way.
+    ///
+    /// ```
+    /// use gecaso::{Cache, LruStorage};
+    ///
+    /// let pages: Cache<String, String> = Cache::new(LruStorage::new(100));
+    /// pages.insert("/users/1".into(), "..".into());
+    /// pages.insert("/users/2".into(), "..".into());
+    /// pages.insert("/about".into(), "..".into());
+    /// pages.invalidate_if(|path, _| path.starts_with("/users/"));
+    /// assert_eq!(pages.len(), 1);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If `predicate` panics: what was removed until then stays removed.
+    pub fn invalidate_if(&self, predicate: impl Fn(&K, &V) -> bool) -> Receipt {
+        self.flights.supersede_all(|| ());
+        let mut walk = Walk::default();
+        while let Some(met) = self.near.step(&mut walk) {
+            for met in met {
+                let Entry { key, value } = met.entry();
+                if predicate(key, value) {
+                    let removed = self.near.remove_met(met, &predicate);
+                    self.near.tell(removed);
+                }
+            }
+        }
+        match self.has_far() {
+            false => Receipt::ready(),
+            true => Receipt::failed(Error::new(
+                "entries outside of the process cannot be looked at: `clear` removes all of them",
+            )),
+        }
+    }
+
+    /// Entries held now in this process, those that have expired and were not reclaimed yet
+    /// included.
+    pub fn len(&self) -> usize {
+        self.near.len_and_weight().0
+    }
+
+    /// Whether nothing is held in this process.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What the entries of this cache weigh together; each weighs 1 if there is no
+    /// [`weigher`](CacheBuilder::weigher).
+    pub fn weight(&self) -> usize {
+        self.near.len_and_weight().1
+    }
+
+    /// The fresh entries in this process, cloned a few at a time, in no order. Nobody is stopped by
+    /// it, and it may be kept as long as you like: what is there all the time is met, what comes or
+    /// goes meanwhile may be. (If most entries go while it is under way, it may meet some that are
+    /// left twice.) It counts nothing and prolongs nothing.
+    ///
+    /// ```
+    /// use gecaso::{Cache, LruStorage};
+    ///
+    /// let squares: Cache<u32, u32> = Cache::new(LruStorage::new(100));
+    /// (1..=3).for_each(|n| drop(squares.insert(n, n * n)));
+    /// assert_eq!(squares.iter().map(|(_, square)| square).sum::<u32>(), 14);
+    /// ```
+    pub fn iter(&self) -> Iter<'_, K, V> {
+        Iter { cache: self, walk: Walk::default(), met: Vec::new() }
     }
 
     /// How this cache has done so far.
@@ -368,11 +495,48 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     }
 
     pub(crate) fn insert_query<Q: Query<K>>(&self, query: &Q, value: V) -> Receipt {
-        self.put(query, value)
+        self.put(query, value, None)
     }
 
     pub(crate) fn invalidate_query<Q: Query<K>>(&self, query: &Q) -> Receipt {
         self.remove(query)
+    }
+}
+
+impl<'a, K: NearKey, V: Value> IntoIterator for &'a Cache<K, V> {
+    type Item = (K, V);
+    type IntoIter = Iter<'a, K, V>;
+
+    fn into_iter(self) -> Iter<'a, K, V> {
+        self.iter()
+    }
+}
+
+/// The fresh entries of a cache: see [`Cache::iter`].
+pub struct Iter<'a, K: NearKey, V: Value> {
+    cache: &'a Cache<K, V>,
+    walk: Walk,
+    /// Met, and not handed out yet.
+    met: Vec<Met<K, V>>,
+}
+
+impl<K: NearKey, V: Value> Iterator for Iter<'_, K, V> {
+    type Item = (K, V);
+
+    fn next(&mut self) -> Option<(K, V)> {
+        while self.met.is_empty() {
+            self.met = self.cache.near.step(&mut self.walk)?;
+        }
+        let Entry { key, value } = self.met.last()?.entry();
+        let next = (key.clone(), value.clone()); // foreign code: no lock is held here
+        self.met.pop();
+        Some(next)
+    }
+}
+
+impl<K: NearKey, V: Value> fmt::Debug for Iter<'_, K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Iter").finish_non_exhaustive()
     }
 }
 
@@ -384,6 +548,9 @@ pub fn all<V>(_: &V) -> bool {
 impl<K: NearKey, V: Value> fmt::Debug for Cache<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut f = f.debug_struct("Cache");
-        f.field("name", &self.name).field("ttl", &self.ttl).field("stats", &self.stats()).finish()
+        f.field("name", &self.name)
+            .field("lifetime", &self.lifetimes.usual)
+            .field("stats", &self.stats())
+            .finish()
     }
 }

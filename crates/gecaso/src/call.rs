@@ -21,11 +21,12 @@ use crate::error::Error;
 use crate::far::{Leftover, Mode, Visit};
 use crate::flight::{Boarding, Flight, Landing, Lead};
 use crate::key::{NearKey, Query};
-use crate::memory::{Displaced, Entry, Incoming, Stored};
+use crate::lifetime::Lifetime;
+use crate::memory::{Displaced, Entry, Incoming, Life, Stored};
 use crate::outcome::{Outcome, Value};
 use crate::reentry::{self, Chain};
 use crate::snapshot::Snapshot;
-use crate::time::{NEVER, Nanos, after};
+use crate::time::{Nanos, after};
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -324,11 +325,12 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     ) -> Finished<V, O::Rest> {
         match outcome.split() {
             Ok(value) => {
-                let mut leftover = None;
+                let (mut leftover, mut displaced) = (None, Displaced::nothing());
                 if self.stores && keep(&value) {
-                    leftover = self.commit(&mut lead, missed, visit, &value);
+                    leftover = self.commit(&mut lead, missed, visit, &value, &mut displaced);
                 }
                 Self::share(lead, &value);
+                self.near.tell(displaced);
                 Ok((value, leftover))
             }
             Err(rest) => {
@@ -360,9 +362,14 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         missed: Missed<K>,
         visit: Option<Box<Visit<'_, K, V>>>,
         value: &V,
+        displaced: &mut Displaced<K, V>,
     ) -> Option<Leftover> {
+        let lifetime = self.lifetimes.of(&missed.key, value);
+        if lifetime.is_none() {
+            return None;
+        }
         // What cannot be sealed stays here; it has been reported.
-        let sealed = visit.map(|visit| (visit.seal(value).ok(), visit));
+        let sealed = visit.map(|visit| (visit.seal(value, lifetime.ttl).ok(), visit));
         let mut leftover = None;
         let mut queue = || {
             if let Some((sealed, visit)) = &sealed {
@@ -379,24 +386,28 @@ impl<K: NearKey, V: Value> Cache<K, V> {
                 Err(never) => match never {},
             }
         }
-        let mut incoming = self.incoming(missed, value.clone());
+        let mut incoming = self.incoming(missed, value.clone(), lifetime);
         let mut known = Snapshot::vacant();
         loop {
-            let mut displaced = Displaced::nothing();
             let stored = lead.commit(|| {
-                self.near.put(&known, &mut incoming, &mut displaced)?;
+                self.near.put(&known, &mut incoming, displaced)?;
                 queue();
                 Ok(())
             });
-            drop(displaced); // no lock is held here
             let Err(seen) = stored else { return leftover };
             known = compare(seen, &incoming);
         }
     }
 
-    fn incoming(&self, Missed { hash, key, plain, .. }: Missed<K>, value: V) -> Incoming<K, V> {
-        let expires = self.ttl.map_or(NEVER, |ttl| after(self.near.clock().now(), ttl));
-        Incoming { hash, stored: Some(Stored::new(key, value, plain)), expires }
+    /// An entry on its way in. Runs foreign code: a weigher.
+    fn incoming(&self, missed: Missed<K>, value: V, lifetime: Lifetime) -> Incoming<K, V> {
+        let Missed { hash, key, plain, .. } = missed;
+        let life = match lifetime {
+            Lifetime { ttl: None, tti: None } => Life::ENDLESS,
+            Lifetime { ttl, tti } => Life::new(self.near.clock().now(), ttl, tti),
+        };
+        let weight = self.near.weigh(&key, &value);
+        Incoming { hash, stored: Some(Stored::new(key, value, plain)), life, weight }
     }
 
     /// For how many loads the time of the one that begins now stands.

@@ -43,11 +43,12 @@ pub use gecaso_macros::cached;
 
 pub use crate::{
     builder::CacheBuilder,
-    cache::Cache,
+    cache::{Cache, Iter},
     error::{BoxError, Error, Result},
     fail_closed::FailClosed,
     key::NearKey,
-    memory::{LruStorage, MemoryStorage},
+    lifetime::Lifetime,
+    memory::{LruStorage, MemoryStorage, RemovalCause},
     outcome::Value,
     receipt::Receipt,
     reentry::{scope, scope_fn},
@@ -89,6 +90,7 @@ mod fail_closed;
 mod far;
 mod flight;
 mod key;
+mod lifetime;
 mod memory;
 mod outcome;
 #[cfg(feature = "far")]

@@ -5,12 +5,12 @@
 
 use crate::far::Plan;
 use crate::key::NearKey;
-use crate::memory::{LruStorage, MemoryStorage, Table};
+use crate::memory::{Attach, LruStorage, MemoryStorage};
 use crate::outcome::Value;
 
 /// A storage as one cache uses it: with the types of its keys and values.
 pub struct Tier<K: NearKey, V: Value> {
-    pub(crate) near: Table<K, V>,
+    pub(crate) near: Attach,
     pub(crate) far: Option<Plan<K, V>>,
 }
 

@@ -7,19 +7,25 @@ use super::compare;
 use crate::cache::Cache;
 use crate::far::Change;
 use crate::key::{NearKey, Query};
-use crate::memory::Displaced;
+use crate::lifetime::Lifetime;
+use crate::memory::{Displaced, Seen};
 use crate::outcome::Value;
 use crate::receipt::Receipt;
 use crate::reentry;
 use crate::snapshot::Snapshot;
 
 impl<K: NearKey, V: Value> Cache<K, V> {
-    /// Puts an entry in from outside. Loads that run now are not stored.
-    pub(crate) fn put<Q: Query<K>>(&self, query: &Q, value: V) -> Receipt {
-        if !self.stores {
+    /// Puts an entry in from outside, perhaps with a lifetime of its own. Loads that run now are
+    /// not stored.
+    pub(crate) fn put<Q: Query<K>>(&self, query: &Q, value: V, given: Option<Lifetime>) -> Receipt {
+        let missed = self.missed(query);
+        let lifetime = match given {
+            Some(given) => self.lifetimes.given(given),
+            None => self.lifetimes.of(&missed.key, &value),
+        };
+        if lifetime.is_none() || !(self.near.has_places() || self.far.is_some()) {
             return self.remove(query);
         }
-        let missed = self.missed(query);
         let hash = missed.hash;
         let is_key = |other: &K| query.matches(other);
         let visit = self.far.as_ref().map(|far| {
@@ -27,23 +33,25 @@ impl<K: NearKey, V: Value> Cache<K, V> {
             visit.begin();
             visit
         });
-        let sealed = visit.as_ref().map(|visit| visit.seal(&value)).transpose();
+        let sealed = visit.as_ref().map(|visit| visit.seal(&value, lifetime.ttl)).transpose();
         // What is there now is not believed any more, all the same.
         let (sealed, failed) = sealed.map_or_else(|error| (None, Some(error)), |it| (it, None));
         let change = || visit.as_ref().and_then(|visit| visit.change(sealed.as_ref()));
         let change = if self.near.has_places() {
-            let mut incoming = self.incoming(missed, value);
+            let mut incoming = self.incoming(missed, value, lifetime);
             let mut known = Snapshot::vacant();
+            let mut displaced = Displaced::nothing();
             loop {
-                let mut displaced = Displaced::nothing();
                 let put = || {
                     self.near.put(&known, &mut incoming, &mut displaced)?;
                     Ok(change())
                 };
                 let stored = self.flights.supersede(hash, is_key, put);
-                drop(displaced); // no lock is held here
                 match stored {
-                    Ok(change) => break change,
+                    Ok(change) => {
+                        self.near.tell(displaced); // no lock is held here
+                        break change;
+                    }
                     Err(seen) => known = compare(seen, &incoming),
                 }
             }
@@ -62,16 +70,18 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         let mut known = Snapshot::vacant();
         loop {
             let take = || {
-                let removed = self.near.take(hash, query, &known);
-                removed
-                    .map(|removed| (removed, visit.as_ref().and_then(|visit| visit.change(None))))
+                let removed = self.near.take(hash, query, &known)?;
+                Ok((removed, visit.as_ref().and_then(|visit| visit.change(None))))
             };
             match self.flights.supersede(hash, |other| query.matches(other), take) {
                 Ok((removed, change)) => {
-                    drop(removed); // no lock is held here
+                    self.near.tell(removed); // no lock is held here
                     return change.map_or_else(Receipt::ready, Change::tell);
                 }
-                Err(seen) => known = seen.resolve(|entry| query.matches(&entry.key)),
+                Err(seen) => {
+                    let seen: Seen<K, V> = seen;
+                    known = seen.resolve(|entry| query.matches(&entry.key));
+                }
             }
         }
     }

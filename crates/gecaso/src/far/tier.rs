@@ -259,9 +259,12 @@ impl<V, K> Visit<'_, K, V> {
 
     /// Puts what the body brought, or what was put in from outside, into an envelope. Runs foreign
     /// code.
-    pub(crate) fn seal(&self, value: &V) -> Result<Sealed, Error> {
+    pub(crate) fn seal(&self, value: &V, ttl: Option<Duration>) -> Result<Sealed, Error> {
         let key = self.key.as_ref().map_err(Error::clone)?;
         let FarTier { plan, part, params, .. } = self.tier;
+        let own = ttl.filter(|_| ttl != params.ttl());
+        let params = &own
+            .map_or_else(|| params.clone(), |ttl| Arc::new(Params::clone(params).with_ttl(ttl)));
         let took = part.object().clock().now().saturating_sub(self.begun_at);
         let seal = |header: &Header<'_>| (plan.seal)(header, params, value, part.object().limits());
         part.seal(key, self.begun, took, params, seal)

@@ -26,10 +26,13 @@ pub use crate::stats::Stats;
 pub use std::time::Duration;
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use crate::cache::{Cache, Settings};
 use crate::call::Missed;
 use crate::key::NearKey;
+use crate::lifetime::{Lifetime, Lifetimes, Rule};
+use crate::memory::{Terms, Weigher};
 use crate::outcome::Value;
 use crate::storage::IntoTier;
 
@@ -183,6 +186,15 @@ pub fn keep<O: Outcome<M>, M>(
     keep
 }
 
+/// A closure over what is stored as an `fn` pointer, its argument's type found through the token.
+#[inline]
+pub fn by_value<O: Outcome<M>, M, R>(
+    _: probe::Token<O, M>,
+    closure: fn(&O::Value) -> R,
+) -> fn(&O::Value) -> R {
+    closure
+}
+
 /// What a function must return that is to fail when its storage cannot be asked.
 #[diagnostic::on_unimplemented(
     message = "`fail_closed` needs a result that can say that the storage has failed",
@@ -209,7 +221,7 @@ pub fn refuse<O: Refusable>(error: crate::Error) -> O {
 ///
 /// They are `fn` pointers so that the compiler refuses an expression that captures an argument.
 #[derive(Debug, Clone, Copy)]
-pub struct Words<S> {
+pub struct Words<S, V> {
     /// The storage expression.
     pub storage: fn() -> S,
     /// The word `name`, or the function's path.
@@ -218,6 +230,14 @@ pub struct Words<S> {
     pub version: u32,
     /// The word `ttl`.
     pub ttl: Option<fn() -> std::time::Duration>,
+    /// The same, worked out from the value.
+    pub ttl_of: Option<fn(&V) -> std::time::Duration>,
+    /// The word `tti`.
+    pub tti: Option<fn() -> std::time::Duration>,
+    /// The same, worked out from the value.
+    pub tti_of: Option<fn(&V) -> std::time::Duration>,
+    /// The word `weigher`.
+    pub weigher: Option<fn(&V) -> usize>,
     /// Whether there is a word that asks for everything to be stored.
     pub whole: bool,
     /// The word `max_wait`.
@@ -230,11 +250,11 @@ pub struct Words<S> {
     pub far: fn() -> FarWords,
 }
 
-impl<S> Words<S> {
+impl<S, V> Words<S, V> {
     /// Evaluates every expression, once, and opens the cache.
     ///
     /// `instance` is the name of the instantiation's type.
-    fn open<K, V, I>(self, instance: &str) -> Cache<K, V>
+    fn open<K, I>(self, instance: &str) -> Cache<K, V>
     where
         K: NearKey,
         V: Value,
@@ -243,12 +263,28 @@ impl<S> Words<S> {
         let settings = Settings {
             name: self.name,
             version: self.version,
-            ttl: self.ttl.map(|ttl| ttl()),
+            lifetimes: self.lifetimes(),
+            terms: Terms { weigher: self.weigher.map(weigher), ..Terms::default() },
             max_wait: self.max_wait.map(|max_wait| max_wait()),
             identity: Some(self.identity(instance)),
             far: (self.far)(),
         };
         Cache::open((self.storage)(), settings)
+    }
+
+    fn lifetimes<K>(&self) -> Lifetimes<K, V>
+    where
+        V: Value,
+    {
+        let usual = Lifetime { ttl: self.ttl.map(|ttl| ttl()), tti: self.tti.map(|tti| tti()) };
+        let rule: Option<Rule<K, V>> = match (self.ttl_of, self.tti_of) {
+            (None, None) => None,
+            (ttl, tti) => Some(Arc::new(move |_: &K, value: &V| Lifetime {
+                ttl: ttl.map(|ttl| ttl(value)),
+                tti: tti.map(|tti| tti(value)),
+            })),
+        };
+        Lifetimes { usual, rule }
     }
 
     /// Whose the entries in a far storage are: the function, by its name if it has been given one
@@ -268,10 +304,15 @@ impl<S> Words<S> {
     }
 }
 
+/// A weigher of values as one of entries.
+fn weigher<K, V: Value>(of: fn(&V) -> usize) -> Weigher<K, V> {
+    Arc::new(move |_, value| of(value))
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Duration, FarWords, Words};
-    use crate::{Cache, LruStorage};
+    use crate::{Cache, Lifetime, LruStorage};
 
     #[test]
     fn an_identity_has_all_that_tells_instantiations_apart() {
@@ -280,6 +321,10 @@ mod tests {
             name: "given",
             version: 0,
             ttl: None,
+            ttl_of: None,
+            tti: None,
+            tti_of: None,
+            weigher: None::<fn(&u8) -> usize>,
             max_wait: None,
             whole: false,
             is_named,
@@ -313,6 +358,10 @@ mod tests {
             name: "people",
             version: 3,
             ttl: Some(|| Duration::from_secs(5)),
+            ttl_of: None,
+            tti: Some(|| Duration::from_secs(6)),
+            tti_of: None,
+            weigher: None,
             max_wait: Some(|| Duration::from_secs(7)),
             whole: false,
             is_named: true,
@@ -321,7 +370,8 @@ mod tests {
         };
         let cache: Cache<u8, u8> = words.open("");
         assert_eq!((cache.name(), cache.version()), ("people", 3));
-        assert_eq!(cache.ttl, Some(Duration::from_secs(5)));
+        let usual = Lifetime::new().ttl(Duration::from_secs(5)).tti(Duration::from_secs(6));
+        assert_eq!(cache.lifetimes.usual, usual);
         assert_eq!(cache.max_wait, Duration::from_secs(7));
     }
 }

@@ -133,7 +133,7 @@ impl Slots {
         _: Instance<I>,
         _by: B,
         _token: Token<O, M>,
-        words: impl FnOnce() -> Words<S>,
+        words: impl FnOnce() -> Words<S, O::Value>,
         opened: impl FnOnce(&'static Cache<B::Key, O::Value>),
     ) -> &'static Cache<B::Key, O::Value>
     where
@@ -157,7 +157,7 @@ impl Slots {
     fn open<K, V, S, T>(
         &'static self,
         id: Id<Cache<K, V>>,
-        words: impl FnOnce() -> Words<S>,
+        words: impl FnOnce() -> Words<S, V>,
         opened: impl FnOnce(&'static Cache<K, V>),
         hides: Option<&'static str>,
         instance: &'static str,

@@ -22,6 +22,7 @@ mod far;
 #[cfg(feature = "far")]
 mod far_world;
 mod invalidation;
+mod near_features;
 mod panic_and_cancel;
 mod reentry;
 mod stampede;
@@ -59,6 +60,7 @@ const SCENARIOS: usize = bounds::COUNT
     + expiry::COUNT
     + FAR
     + invalidation::COUNT
+    + near_features::COUNT
     + panic_and_cancel::COUNT
     + reentry::COUNT
     + stampede::COUNT

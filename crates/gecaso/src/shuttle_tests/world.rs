@@ -283,6 +283,11 @@ impl<K: Label, V: Stamped> World<K, V> {
         drop(self.cleared());
     }
 
+    /// By a predicate of the value that chooses everything that is old.
+    pub(super) fn invalidate_if(&self, is_meant: impl Fn(&V) -> bool) {
+        self.change(None, || drop(self.cache.invalidate_if(|_, value| is_meant(value))));
+    }
+
     pub(super) fn cleared(&self) -> Receipt {
         self.change(None, || self.cache.clear())
     }

@@ -56,6 +56,11 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
+/// Bytes that this thread holds.
+pub(crate) fn held() -> isize {
+    HELD.get()
+}
+
 /// How often this thread allocates in `act`.
 fn allocations<R>(act: impl FnOnce() -> R) -> usize {
     let before = ALLOCATIONS.get();

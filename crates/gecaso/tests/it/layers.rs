@@ -15,6 +15,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("key", &[]),
     ("outcome", &[]),
     ("snapshot", &[]),
+    // How long entries are fresh: what users say of it.
+    ("lifetime", &[]),
     // A policy sees slots and marks: no key, no value, no clock, no lock.
     ("memory/policy", &[]),
     ("blocking", &["sync"]),
@@ -41,14 +43,20 @@ const LAYERS: &[(&str, &[&str])] = &[
     // A flight does not know what it stores, or where.
     ("flight", &["error", "key", "outcome", "reentry", "signal", "snapshot", "sync", "time"]),
     ("storage", &["codec", "far", "key", "memory", "outcome"]),
-    ("cache", &["far", "flight", "key", "memory", "outcome", "receipt", "stats", "storage"]),
-    ("builder", &["cache", "params", "key", "memory", "outcome", "storage"]),
+    (
+        "cache",
+        &[
+            "error", "far", "flight", "key", "lifetime", "memory", "outcome", "receipt", "stats",
+            "storage",
+        ],
+    ),
+    ("builder", &["cache", "params", "key", "lifetime", "memory", "outcome", "storage"]),
     ("fail_closed", &["cache", "error", "key", "outcome"]),
     (
         "call",
         &[
-            "blocking", "cache", "error", "far", "flight", "key", "memory", "outcome", "receipt",
-            "reentry", "snapshot", "time",
+            "blocking", "cache", "error", "far", "flight", "key", "lifetime", "memory", "outcome",
+            "receipt", "reentry", "snapshot", "time",
         ],
     ),
     // What generated code may name: it speaks to `Cache`, and knows no policy or flight; of
@@ -56,8 +64,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "private",
         &[
-            "cache", "call", "codec", "error", "far", "key", "memory", "outcome", "receipt",
-            "stats", "storage",
+            "cache", "call", "codec", "error", "far", "key", "lifetime", "memory", "outcome",
+            "receipt", "stats", "storage",
         ],
     ),
     // What the face of another language may name; as `private`.
@@ -80,7 +88,7 @@ const LOCKS: &[(&str, &str)] = &[
     ("time.rs", "the last stamp: it lives in a static"),
     ("memory/bound.rs", "stamps and a hint: whoever reads an old one evicts a little out of order"),
     ("memory/tuner.rs", "notes of hits and the rule: lost or late, they cost a little hit ratio"),
-    ("memory/shard.rs", "hit marks: a hint for the policy, under the shard's lock"),
+    ("memory/shard.rs", "hit marks, and ends that hits put off: under the shard's lock"),
     ("blocking.rs", "how threads park is said once in a process"),
     ("private/erased.rs", "the list of a function's caches lives in a static"),
     ("private/slot.rs", "opening a cache happens once in a process"),

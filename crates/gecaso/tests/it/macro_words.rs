@@ -291,3 +291,104 @@ fn max_wait_bounds_the_wait_for_another_caller() {
     CLOCK.advance(Duration::from_millis(1));
     assert_eq!((waiting.ready(), RUNS.now(), f::stats().loads), (1, 2, 2));
 }
+
+/// What says itself how long it is fresh.
+#[derive(Clone, Debug, PartialEq)]
+struct Token {
+    lives: u64,
+}
+
+#[test]
+fn ttl_may_be_worked_out_from_what_is_stored() {
+    static CLOCK: LazyLock<ManualClock> = LazyLock::new(ManualClock::new);
+
+    #[cached(
+        LruStorage::new(16).with_clock(&CLOCK),
+        ttl = |token: &Token| Duration::from_secs(token.lives)
+    )]
+    fn login(lives: u64) -> Result<Token, String> {
+        if lives == 9 { Err("no".to_owned()) } else { Ok(Token { lives }) }
+    }
+
+    // The type of the closure's argument is known without being named.
+    #[cached(
+        LruStorage::new(16).with_clock(&CLOCK),
+        tti = |token| Duration::from_secs(token.lives)
+    )]
+    async fn session<T: Copy + std::hash::Hash + Eq + Send + Sync + 'static>(
+        _: T,
+    ) -> Option<Token> {
+        Some(Token { lives: 64 })
+    }
+
+    for lives in [0, 5, 10] {
+        assert_eq!(login(lives), Ok(Token { lives }));
+    }
+    assert!(login(9).is_err());
+    assert_eq!([0, 5, 10].map(|lives| login::peek(lives).is_some()), [false, true, true]);
+    pollster::block_on(session('a'));
+    CLOCK.advance(Duration::from_secs(5));
+    assert_eq!([0, 5, 10].map(|lives| login::peek(lives).is_some()), [false, false, true]);
+    for _ in 0..4 {
+        CLOCK.advance(Duration::from_secs(40));
+        assert!(pollster::block_on(session('a')).is_some());
+    }
+    assert_eq!(session::stats().loads, 1, "each hit began it anew");
+    CLOCK.advance(Duration::from_secs(64));
+    pollster::block_on(session('a'));
+    assert_eq!(session::stats().loads, 2);
+}
+
+#[test]
+fn tti_is_a_length_as_ttl_is() {
+    static CLOCK: LazyLock<ManualClock> = LazyLock::new(ManualClock::new);
+
+    #[cached(LruStorage::new(16).with_clock(&CLOCK), tti = "1m 4s", ttl = 100)]
+    fn f(n: u32) -> u32 {
+        n
+    }
+
+    f(1);
+    CLOCK.advance(Duration::from_secs(60));
+    f(1);
+    CLOCK.advance(Duration::from_secs(39));
+    assert_eq!((f(1), f::stats().loads), (1, 1));
+    CLOCK.advance(Duration::from_secs(1));
+    assert_eq!((f(1), f::stats().loads), (1, 2), "the time to live is over");
+    CLOCK.advance(Duration::from_secs(64));
+    assert_eq!((f(1), f::stats().loads), (1, 3), "nobody asked for so long");
+}
+
+#[test]
+fn weigher_weighs_what_is_stored() {
+    static STORAGE: LazyLock<LruStorage> = LazyLock::new(|| LruStorage::weighted(100));
+
+    #[cached(&STORAGE, weigher = |text: &String| text.len())]
+    fn repeat(n: usize) -> Result<String, ()> {
+        Ok("x".repeat(n))
+    }
+
+    #[cached(&STORAGE, weigher = Vec::len)]
+    async fn zeros(n: usize) -> Vec<u8> {
+        vec![0; n]
+    }
+
+    repeat(60).unwrap();
+    assert_eq!((STORAGE.weight(), STORAGE.len()), (60, 1));
+    pollster::block_on(zeros(40));
+    assert_eq!((STORAGE.weight(), STORAGE.len()), (100, 2));
+    repeat(101).unwrap();
+    assert_eq!((STORAGE.weight(), STORAGE.len()), (100, 2), "too heavy");
+    pollster::block_on(zeros(41));
+    assert_eq!((repeat::stats().entries, zeros::stats().entries), (0, 2));
+}
+
+#[test]
+#[should_panic(expected = "needs to be told what an entry weighs")]
+fn a_bound_of_weight_needs_a_weigher() {
+    #[cached(LruStorage::weighted(100))]
+    fn f(n: u32) -> u32 {
+        n
+    }
+    f(1);
+}

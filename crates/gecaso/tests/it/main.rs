@@ -9,24 +9,30 @@ mod storages;
 
 mod allocations;
 mod bounds;
+mod churn;
 mod contract;
 mod expiry;
 mod foreign_code;
 mod futures_are_send;
+mod hashers;
 mod hit_ratio;
 mod hits_and_misses;
 mod invalidation;
 mod keys;
 mod layers;
+mod lifetimes;
 mod linearizable;
 mod model;
 mod panic_and_cancel;
 mod panicking_types;
 mod reentry;
+mod removals;
 mod shared_and_dropped;
 mod shared_bound;
 mod stampede;
 mod statistics;
+mod walks;
+mod weights;
 
 #[cfg(feature = "macros")]
 mod macro_arguments;

@@ -33,6 +33,20 @@ impl Storage {
         self.builder().build()
     }
 
+    pub(crate) fn reclaim(&self) -> usize {
+        match self {
+            Storage::Memory(storage) => storage.reclaim(),
+            Storage::Lru(storage) => storage.reclaim(),
+        }
+    }
+
+    pub(crate) fn weight(&self) -> usize {
+        match self {
+            Storage::Memory(storage) => storage.weight(),
+            Storage::Lru(storage) => storage.weight(),
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         match self {
             Storage::Memory(storage) => storage.len(),

@@ -74,6 +74,14 @@ impl Policy for Adaptive {
         self.size_sketch(self.segments.len());
         self.segments.evict(&mut Folding { slots, sketch: &mut self.sketch })
     }
+
+    fn renumber(&mut self, from: SlotId, to: SlotId) {
+        self.segments.renumber(from, to);
+    }
+
+    fn truncate(&mut self, slots: usize) {
+        self.segments.truncate(slots);
+    }
 }
 
 /// A shard's slots; hits that are taken go into the sketch.

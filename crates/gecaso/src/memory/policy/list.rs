@@ -101,6 +101,30 @@ impl<const N: usize> Lists<N> {
         self.push_front(list, slot);
     }
 
+    /// Another slot, which is in no list, takes the place of this one.
+    pub(super) fn renumber(&mut self, from: SlotId, to: SlotId) {
+        let links = self.links[from as usize];
+        let ends = &mut self.ends[links.list()];
+        self.links[to as usize] = links;
+        match links.newer {
+            NIL => ends.front = to,
+            newer => {
+                let newer = &mut self.links[newer as usize];
+                *newer = Links::new(newer.list(), newer.newer, to);
+            }
+        }
+        match links.older() {
+            NIL => ends.back = to,
+            older => self.links[older as usize].newer = to,
+        }
+    }
+
+    /// No slot has a number from this one on any more: gives their memory back.
+    pub(super) fn truncate(&mut self, slots: usize) {
+        self.links.truncate(slots);
+        self.links.shrink_to_fit();
+    }
+
     #[inline]
     pub(super) fn front(&self, list: usize) -> Option<SlotId> {
         Some(self.ends[list].front).filter(|&slot| slot != NIL)
@@ -164,6 +188,23 @@ pub(super) mod tests {
         assert_eq!(list.dump(0), []);
         list.push_front(0, 3);
         assert_eq!((list.dump(0), list.back(0)), (vec![3], Some(3)));
+    }
+
+    #[test]
+    fn a_slot_takes_the_place_of_another() {
+        let mut lists = Lists::<2>::default();
+        for slot in [5, 6, 7] {
+            lists.push_front(1, slot);
+        }
+        lists.push_front(0, 8);
+        for (from, to) in [(6, 0), (7, 1), (5, 2), (8, 3)] {
+            lists.renumber(from, to);
+        }
+        lists.truncate(4);
+        assert_eq!((lists.dump(0), lists.dump(1)), (vec![3], vec![1, 0, 2]));
+        lists.push_front(1, 4);
+        lists.unlink(0);
+        assert_eq!(lists.dump(1), [4, 1, 2]);
     }
 
     #[test]

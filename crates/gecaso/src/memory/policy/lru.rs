@@ -36,6 +36,14 @@ impl Policy for Lru {
         self.list.unlink(slot);
         Some(slot)
     }
+
+    fn renumber(&mut self, from: SlotId, to: SlotId) {
+        self.list.renumber(from, to);
+    }
+
+    fn truncate(&mut self, slots: usize) {
+        self.list.truncate(slots);
+    }
 }
 
 #[cfg(test)]

@@ -56,6 +56,12 @@ pub(super) trait Policy {
 
     /// Picks the slot to empty, and forgets it.
     fn evict(&mut self, slots: &mut impl Slots) -> Option<SlotId>;
+
+    /// What was in a slot is in another one now, which was empty and has a lower number.
+    fn renumber(&mut self, from: SlotId, to: SlotId);
+
+    /// No slot has a number from this one on any more: gives their memory back.
+    fn truncate(&mut self, slots: usize);
 }
 
 /// The policy of a shard, chosen with its storage.
@@ -127,6 +133,22 @@ impl Policy for AnyPolicy {
             AnyPolicy::None => None,
             AnyPolicy::Lru(lru) => lru.evict(slots),
             AnyPolicy::Adaptive(adaptive) => adaptive.evict(slots),
+        }
+    }
+
+    fn renumber(&mut self, from: SlotId, to: SlotId) {
+        match self {
+            AnyPolicy::None => {}
+            AnyPolicy::Lru(lru) => lru.renumber(from, to),
+            AnyPolicy::Adaptive(adaptive) => adaptive.renumber(from, to),
+        }
+    }
+
+    fn truncate(&mut self, slots: usize) {
+        match self {
+            AnyPolicy::None => {}
+            AnyPolicy::Lru(lru) => lru.truncate(slots),
+            AnyPolicy::Adaptive(adaptive) => adaptive.truncate(slots),
         }
     }
 }

@@ -143,6 +143,14 @@ impl Segments {
         self.lists.unlink(slot);
     }
 
+    pub(super) fn renumber(&mut self, from: SlotId, to: SlotId) {
+        self.lists.renumber(from, to);
+    }
+
+    pub(super) fn truncate(&mut self, slots: usize) {
+        self.lists.truncate(slots);
+    }
+
     pub(super) fn candidate(&self) -> Option<SlotId> {
         let [window, probation, protected] = [0, 1, 2].map(|list| self.lists.back(list));
         let window_is_full = self.lists.len(WINDOW) >= self.most_in_window();

@@ -1,0 +1,114 @@
+//! Why entries leave, and who is told: the listener of a function.
+//!
+//! `table` collects what leaves under its locks, and tells when none is held. Knows no lock.
+
+use super::shard::{Entry, Stored};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// Why an entry has left its storage: what a [listener](crate::CacheBuilder::on_removal) is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RemovalCause {
+    /// Its time was over. It was met, or reclaimed by an insertion, some time after that.
+    Expired,
+    /// It made room for another one.
+    Evicted,
+    /// There is a newer value for its key; or one was brought that is too heavy to be stored.
+    Replaced,
+    /// By [`invalidate`](crate::Cache::invalidate) or
+    /// [`invalidate_if`](crate::Cache::invalidate_if).
+    Invalidated,
+    /// By [`clear`](crate::Cache::clear).
+    Cleared,
+}
+
+impl RemovalCause {
+    /// Whether nobody asked for the removal: it was the time or the bound.
+    pub fn is_automatic(self) -> bool {
+        matches!(self, RemovalCause::Expired | RemovalCause::Evicted)
+    }
+}
+
+/// A function's listener. Its clones are the same.
+pub(crate) type Listener<K, V> = Arc<dyn Fn(&K, &V, RemovalCause) + Send + Sync>;
+
+/// Tells of one entry. A listener that panics has reported it through the panic hook: that is no
+/// reason for the call that happens to be here to fail.
+pub(super) fn tell<K, V>(listener: &Listener<K, V>, stored: &Stored<K, V>, cause: RemovalCause) {
+    let Entry { key, value } = stored.entry();
+    let _ = catch_unwind(AssertUnwindSafe(|| listener(key, value, cause)));
+}
+
+/// What left other functions' tables, of whatever type: dropped, and told to their listeners, where
+/// no lock is held.
+pub(super) trait Gone: Send {
+    fn tell(self: Box<Self>);
+}
+
+/// An entry that was removed to make room, or because its time was over.
+pub(super) struct Evicted {
+    /// The places that it leaves to whoever took it out.
+    pub(super) weight: usize,
+    pub(super) gone: Box<dyn Gone>,
+}
+
+/// One entry, on its way to its listener.
+pub(super) struct Leaving<K, V> {
+    pub(super) stored: Stored<K, V>,
+    pub(super) cause: RemovalCause,
+    pub(super) listener: Option<Listener<K, V>>,
+}
+
+impl<K, V> Gone for Leaving<K, V>
+where
+    K: Send + Sync,
+    V: Send + Sync,
+{
+    fn tell(self: Box<Self>) {
+        if let Some(listener) = &self.listener {
+            tell(listener, &self.stored, self.cause);
+        }
+    }
+}
+
+/// What an operation pushed out. To be [told](Self::tell), or at least dropped, by the caller when
+/// no lock is held.
+pub(crate) struct Displaced<K, V> {
+    /// Evicted from the same shard, or replaced: without an allocation.
+    pub(super) one: Option<Stored<K, V>>,
+    /// Why that one left.
+    pub(super) cause: RemovalCause,
+    pub(super) more: Vec<(Stored<K, V>, RemovalCause)>,
+    /// From other functions' tables, or from other shards.
+    pub(super) elsewhere: Vec<Evicted>,
+}
+
+impl<K, V> Displaced<K, V> {
+    pub(crate) fn nothing() -> Self {
+        let (more, elsewhere) = (Vec::new(), Vec::new());
+        Displaced { one: None, cause: RemovalCause::Evicted, more, elsewhere }
+    }
+
+    pub(super) fn push(&mut self, stored: Stored<K, V>, cause: RemovalCause) {
+        self.more.push((stored, cause));
+    }
+
+    /// Keeps room for one that is evicted next.
+    pub(super) fn set_aside(&mut self) {
+        if let Some(stored) = self.one.take() {
+            self.more.push((stored, self.cause));
+        }
+        self.cause = RemovalCause::Evicted;
+    }
+
+    /// Tells the listeners of what left, and drops it. Runs foreign code: no lock is held.
+    pub(super) fn tell(self, listener: Option<&Listener<K, V>>) {
+        if let Some(listener) = listener {
+            let one = self.one.as_ref().map(|stored| (stored, self.cause));
+            let more = self.more.iter().map(|(stored, cause)| (stored, *cause));
+            one.into_iter().chain(more).for_each(|(stored, cause)| tell(listener, stored, cause));
+        }
+        self.elsewhere.into_iter().for_each(|evicted| evicted.gone.tell());
+    }
+}
