@@ -345,9 +345,9 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     /// use std::time::Duration;
     ///
     /// let clock = ManualClock::new();
-    /// let tokens: Cache<&str, u64> =
+    /// let tokens: Cache<String, u64> =
     ///     Cache::builder().storage(LruStorage::new(16).with_clock(&clock)).build();
-    /// tokens.insert_with_ttl("guest", 77, Duration::from_secs(30));
+    /// tokens.insert_with_ttl("guest".into(), 77, Duration::from_secs(30));
     /// clock.advance(Duration::from_secs(29));
     /// assert_eq!(tokens.get("guest"), Some(77));
     /// clock.advance(Duration::from_secs(1));

@@ -320,7 +320,7 @@ impl<K, V> Shard<K, V> {
         self.free = Vec::new();
         self.lifetimes = None;
         if let Some(weights) = &mut self.weights {
-            *weights = Box::default();
+            **weights = Weights::default();
         }
         std::mem::take(&mut self.slots)
     }
