@@ -400,6 +400,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     }
 
     /// An entry on its way in. Runs foreign code: a weigher.
+    #[inline]
     fn incoming(&self, missed: Missed<K>, value: V, lifetime: Lifetime) -> Incoming<K, V> {
         let Missed { hash, key, plain, .. } = missed;
         let life = match lifetime {

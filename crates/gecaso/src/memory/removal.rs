@@ -103,12 +103,20 @@ impl<K, V> Displaced<K, V> {
     }
 
     /// Tells the listeners of what left, and drops it. Runs foreign code: no lock is held.
-    pub(super) fn tell(self, listener: Option<&Listener<K, V>>) {
+    #[inline]
+    pub(super) fn tell(mut self, listener: Option<&Listener<K, V>>) {
+        if listener.is_some() || !self.elsewhere.is_empty() {
+            self.tell_some(listener);
+        }
+    }
+
+    #[inline(never)]
+    fn tell_some(&mut self, listener: Option<&Listener<K, V>>) {
         if let Some(listener) = listener {
             let one = self.one.as_ref().map(|stored| (stored, self.cause));
             let more = self.more.iter().map(|(stored, cause)| (stored, *cause));
             one.into_iter().chain(more).for_each(|(stored, cause)| tell(listener, stored, cause));
         }
-        self.elsewhere.into_iter().for_each(|evicted| evicted.gone.tell());
+        self.elsewhere.drain(..).for_each(|evicted| evicted.gone.tell());
     }
 }

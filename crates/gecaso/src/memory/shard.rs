@@ -193,7 +193,7 @@ impl<K, V> Shard<K, V> {
     pub(super) fn insert(
         &mut self,
         hash: u64,
-        life: Life,
+        life: &Life,
         weight: usize,
         stamp: u64,
         stored: &mut Option<Stored<K, V>>,
@@ -243,8 +243,9 @@ impl<K, V> Shard<K, V> {
     }
 
     /// A slot has got an entry that ends.
-    fn begin(&mut self, slot: SlotId, life: Life) {
-        self.lifetimes.get_or_insert_with(|| Box::new(Lifetimes::new())).begin(slot, life);
+    #[inline(never)]
+    fn begin(&mut self, slot: SlotId, life: &Life) {
+        self.lifetimes.get_or_insert_with(|| Box::new(Lifetimes::new())).begin(slot, *life);
     }
 
     /// A slot loses an entry that would have ended at `expires`.
@@ -261,7 +262,7 @@ impl<K, V> Shard<K, V> {
     pub(super) fn replace(
         &mut self,
         slot: SlotId,
-        life: Life,
+        life: &Life,
         weight: usize,
         stamp: u64,
         stored: &mut Option<Stored<K, V>>,

@@ -297,7 +297,7 @@ impl<K: NearKey, V: Value> Table<K, V> {
                 held += before;
                 if fits && self.bound.top_up(&mut held, weight) {
                     let puts = Self::count(puts);
-                    shard.replace(slot, life, weight, self.bound.stamp(), stored);
+                    shard.replace(slot, &life, weight, self.bound.stamp(), stored);
                     drop(shard);
                     self.bound.give_back(held - weight);
                     if self.part.listener.is_some() {
@@ -332,7 +332,7 @@ impl<K: NearKey, V: Value> Table<K, V> {
             }
             if held >= weight {
                 let puts = Self::count(puts);
-                shard.insert(hash, life, weight, self.bound.stamp(), stored);
+                shard.insert(hash, &life, weight, self.bound.stamp(), stored);
                 drop(shard);
                 self.bound.give_back(held - weight);
                 self.bound.note_miss(hash);
@@ -369,6 +369,7 @@ impl<K: NearKey, V: Value> Table<K, V> {
     }
 
     /// Takes out what has expired in a shard, but not too much at once; how many places that frees.
+    #[inline(never)]
     fn expire(&self, shard: &mut Shard<K, V>, displaced: &mut Displaced<K, V>) -> usize {
         let (now, mut looks, mut freed) = (self.clock().now(), LOOKS, 0);
         for _ in 0..REMOVES {
@@ -384,20 +385,26 @@ impl<K: NearKey, V: Value> Table<K, V> {
     #[inline]
     fn expire_elsewhere(&self, life: Life, puts: u64, displaced: &mut Displaced<K, V>) {
         if life.ends != NEVER && puts.is_multiple_of(ELSEWHERE) {
-            let shard = (puts / ELSEWHERE) as usize % self.bound.shards;
-            let looks = LOOKS * ELSEWHERE as usize;
-            let (mut expired, _) = self.bound.expire(shard, self.clock().now(), looks);
-            displaced.elsewhere.append(&mut expired);
+            self.expire_in(puts / ELSEWHERE, displaced);
         }
+    }
+
+    #[inline(never)]
+    fn expire_in(&self, turn: u64, displaced: &mut Displaced<K, V>) {
+        let (shard, looks) = (turn as usize % self.bound.shards, LOOKS * ELSEWHERE as usize);
+        let (mut expired, _) = self.bound.expire(shard, self.clock().now(), looks);
+        displaced.elsewhere.append(&mut expired);
     }
 
     /// What an entry weighs: at least 1, so that the number of entries is bounded, too. Runs
     /// foreign code.
+    #[inline]
     pub(crate) fn weigh(&self, key: &K, value: &V) -> usize {
         self.weigher.as_ref().map_or(1, |weigher| weigher(key, value).max(1))
     }
 
     /// Tells listeners of what left, and drops it. Runs foreign code: no lock is held.
+    #[inline]
     pub(crate) fn tell(&self, displaced: Displaced<K, V>) {
         displaced.tell(self.part.listener.as_ref());
     }
