@@ -26,9 +26,8 @@ fn time<R>(act: impl FnOnce() -> R) -> f64 {
 
 /// The longest insertion, the longest removal, and a `clear`.
 fn round(cache: &Cache<u64, u64>) -> [f64; 3] {
-    let longest = |step: &dyn Fn(u64)| {
-        (0..ENTRIES).map(|n| time(|| step(scrambled(n)))).fold(0.0, f64::max)
-    };
+    let longest =
+        |step: &dyn Fn(u64)| (0..ENTRIES).map(|n| time(|| step(scrambled(n)))).fold(0.0, f64::max);
     let insertion = longest(&|key| drop(cache.insert(key, key)));
     let removal = longest(&|key| drop(cache.invalidate(&key)));
     (0..ENTRIES).for_each(|n| drop(cache.insert(scrambled(n), n)));
