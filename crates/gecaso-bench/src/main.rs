@@ -5,6 +5,7 @@
 
 mod far;
 mod harness;
+mod pauses;
 mod peers;
 mod rows;
 mod table;
@@ -46,7 +47,7 @@ fn choices() -> Result<Choices, String> {
         }
     }
     let mut names = rows::names();
-    names.push(far::GROUP);
+    names.extend([far::GROUP, pauses::GROUP]);
     if !names.iter().any(|name| name.contains(&choices.only)) {
         return Err(format!("no group is called so; there are: {}", names.join(" ")));
     }
@@ -73,6 +74,9 @@ fn main() -> ExitCode {
     }
     if far::GROUP.contains(&only) {
         show(&far::table(effort));
+    }
+    if pauses::GROUP.contains(&only) {
+        show(&pauses::table(effort.rounds / 3));
     }
     if failed {
         eprintln!("the figures could not be written");

@@ -30,7 +30,7 @@ fn main() {
     let (tell, told) = mpsc::channel();
     let files: Cache<u32, String> = Cache::builder()
         .storage(LruStorage::new(3))
-        .on_removal(move |number, _path, cause| drop(tell.send((*number, cause))))
+        .on_removal(move |number, _path, cause| tell.send((*number, cause)).unwrap())
         .build();
     for number in 1..=4 {
         files.insert(number, format!("/tmp/{number}"));

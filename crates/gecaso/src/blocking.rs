@@ -1,7 +1,7 @@
 //! How a synchronous caller waits: polls, and parks its thread meanwhile.
 //!
-//! Called by `call` for those who follow another one's flight; who leads never comes here. Knows
-//! neither flights nor keys.
+//! Called by `call`, for another one's flight or a far storage, and by receipts. Knows neither
+//! flights nor keys.
 
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::thread::{self, Thread};
@@ -28,6 +28,25 @@ impl Wake for Parker {
     }
 }
 
+/// How threads park in a process whose language has a lock of its own to let go of meanwhile.
+#[cfg(not(shuttle))]
+static PARK: std::sync::OnceLock<fn()> = std::sync::OnceLock::new();
+
+/// From now on threads park by `park`, which may return at any time, for no reason, or unwind: then
+/// the call that waits is over. Only the first one counts.
+#[cfg(not(shuttle))]
+pub(crate) fn park_by(park: fn()) {
+    let _ = PARK.set(park);
+}
+
+fn park() {
+    #[cfg(not(shuttle))]
+    if let Some(park) = PARK.get() {
+        return park();
+    }
+    thread::park();
+}
+
 /// Runs `future` to its end on this thread.
 ///
 /// The first poll uses a waker that does nothing, because a flight may have landed by now: only
@@ -45,7 +64,7 @@ pub(crate) fn block_on<F: Future>(mut future: Pin<&mut F>) -> F::Output {
             return output;
         }
         while !parker.woken.swap(false, Ordering::AcqRel) {
-            thread::park();
+            park();
         }
     }
 }

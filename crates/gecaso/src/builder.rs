@@ -95,9 +95,9 @@ impl<K: NearKey, V: Value> CacheBuilder<K, V> {
     /// struct Token { secret: u64, lives: Duration }
     ///
     /// let clock = ManualClock::new();
-    /// let tokens: Cache<u64, Token> = Cache::builder()
+    /// let tokens = Cache::<u64, Token>::builder()
     ///     .storage(LruStorage::new(1_000).with_clock(&clock))
-    ///     .lifetime(|_user, token: &Token| Lifetime::new().ttl(token.lives))
+    ///     .lifetime(|_user, token| Lifetime::new().ttl(token.lives))
     ///     .build();
     /// let login = || Token { secret: 77, lives: Duration::from_secs(30) };
     /// assert_eq!(tokens.get_with(&1, login).secret, 77);
@@ -120,9 +120,9 @@ impl<K: NearKey, V: Value> CacheBuilder<K, V> {
     /// ```
     /// use gecaso::{Cache, LruStorage};
     ///
-    /// let pages: Cache<String, Vec<u8>> = Cache::builder()
+    /// let pages = Cache::<String, Vec<u8>>::builder()
     ///     .storage(LruStorage::weighted(64 << 20)) // 64 MiB
-    ///     .weigher(|url: &String, page: &Vec<u8>| url.len() + page.len() + 100)
+    ///     .weigher(|url, page| url.len() + page.len() + 100)
     ///     .build();
     /// assert_eq!(pages.get_with("https://example.org", || vec![0; 1_000]).len(), 1_000);
     /// ```
@@ -142,9 +142,9 @@ impl<K: NearKey, V: Value> CacheBuilder<K, V> {
     /// use std::sync::mpsc;
     ///
     /// let (tell, told) = mpsc::channel();
-    /// let files: Cache<u32, String> = Cache::builder()
+    /// let files = Cache::<u32, String>::builder()
     ///     .storage(LruStorage::new(1))
-    ///     .on_removal(move |key, path: &String, cause| {
+    ///     .on_removal(move |key, path, cause| {
     ///         tell.send((*key, path.clone(), cause)).unwrap(); // or remove the file
     ///     })
     ///     .build();

@@ -4,7 +4,7 @@ use crate::builder::CacheBuilder;
 use crate::error::Error;
 use crate::far::{Change, FarTier, FarWords};
 use crate::flight::Flights;
-use crate::key::{ByRef, NearKey, Query, is_plain};
+use crate::key::{ByRef, NearKey, Query};
 use crate::lifetime::{Lifetime, Lifetimes};
 use crate::memory::{Entry, Met, Table, Terms, Walk};
 use crate::outcome::{OkShared, Value, Whole};
@@ -376,9 +376,9 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     /// use std::time::Duration;
     ///
     /// let clock = ManualClock::new();
-    /// let tokens: Cache<&str, u64> =
+    /// let tokens: Cache<String, u64> =
     ///     Cache::builder().storage(LruStorage::new(16).with_clock(&clock)).build();
-    /// tokens.insert_with_ttl("guest", 77, Duration::from_secs(30));
+    /// tokens.insert_with_ttl("guest".into(), 77, Duration::from_secs(30));
     /// clock.advance(Duration::from_secs(29));
     /// assert_eq!(tokens.get("guest"), Some(77));
     /// clock.advance(Duration::from_secs(1));
@@ -475,8 +475,8 @@ impl<K: NearKey, V: Value> Cache<K, V> {
 
     /// The fresh entries in this process, cloned a few at a time, in no order. Nobody is stopped by
     /// it, and it may be kept as long as you like: what is there all the time is met, what comes or
-    /// goes meanwhile may be. (If most entries go while it is under way, it may meet some that are
-    /// left twice.) It counts nothing and prolongs nothing.
+    /// goes meanwhile may be. (If most entries go while it is under way, or many come, it may
+    /// meet some twice.) It counts nothing and prolongs nothing.
     ///
     /// ```
     /// use gecaso::{Cache, LruStorage};
@@ -520,7 +520,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     }
 
     pub(crate) fn peek_query<Q: Query<K>>(&self, query: &Q) -> Option<V> {
-        let plain = Q::is_plain() && is_plain::<V>();
+        let plain = Q::is_plain_with::<V>();
         let near = self.near.peek(self.near.hash(query), plain, |key| query.matches(key));
         near.or_else(|| self.peek_far(|| query.to_key()))
     }

@@ -20,7 +20,7 @@ use crate::cache::Cache;
 use crate::error::Error;
 use crate::far::{Leftover, Mode, Visit};
 use crate::flight::{Boarding, Flight, Landing, Lead};
-use crate::key::{NearKey, Query, is_plain};
+use crate::key::{NearKey, Query};
 use crate::lifetime::Lifetime;
 use crate::memory::{Displaced, Entry, Incoming, Life, Stored};
 use crate::outcome::{Outcome, Value};
@@ -77,7 +77,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
 
     #[inline(never)]
     fn miss<Q: Query<K>>(query: &Q, hash: u64, puts: u64) -> Missed<K> {
-        Missed { hash, key: query.to_key(), plain: Q::is_plain() && is_plain::<V>(), puts }
+        Missed { hash, key: query.to_key(), plain: Q::is_plain_with::<V>(), puts }
     }
 
     /// As `find`, for a call that wants the body to run whatever is stored.
@@ -370,7 +370,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
             return None;
         }
         // What cannot be sealed stays here; it has been reported.
-        let sealed = visit.map(|visit| (visit.seal(value, lifetime.ttl).ok().flatten(), visit));
+        let sealed = visit.map(|visit| (visit.seal(value, lifetime.ttl).ok(), visit));
         let mut leftover = None;
         let mut queue = || {
             if let Some((sealed, visit)) = &sealed {
@@ -401,6 +401,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     }
 
     /// An entry on its way in. Runs foreign code: a weigher.
+    #[inline]
     fn incoming(&self, missed: Missed<K>, value: V, lifetime: Lifetime) -> Incoming<K, V> {
         let Missed { hash, key, plain, .. } = missed;
         let life = match lifetime {

@@ -305,6 +305,16 @@ impl<K, V> Shard<K, V> {
     }
 }
 
+impl<K: NearKey, V> Flights<K, V> {
+    /// Takes every flight out, as if there had been none. What comes out is dropped by the caller,
+    /// where no lock is held.
+    #[cfg(not(shuttle))]
+    pub(crate) fn forget_all(&self) -> impl Sized + use<K, V> {
+        let take = |shard: &Guarded<K, V>| std::mem::take(&mut sync::lock(&shard.0).records);
+        self.shards.iter().map(take).collect::<Vec<_>>()
+    }
+}
+
 impl<K: NearKey> FlightKey<K> {
     fn new(key: &K, plain: bool) -> Self {
         if plain {

@@ -31,8 +31,14 @@ pub trait Query<K> {
     /// Whether comparing these keys runs only code of the standard library that cannot call out.
     ///
     /// Such keys are compared in place, under the lock of a shard; all others outside of it. All
-    /// queries of one cache say the same.
+    /// queries of one cache that may be of the same key say the same.
     fn is_plain() -> bool;
+
+    /// Whether these keys can be compared, and values of `V` cloned, in place.
+    #[inline]
+    fn is_plain_with<V: 'static>() -> bool {
+        Self::is_plain() && is_plain::<V>()
+    }
 }
 
 /// The query of a `Cache` used by hand: anything the key can be borrowed as, as in `HashMap::get`.

@@ -21,6 +21,8 @@
 //! - [`Cache`] is the same by hand, to hold and pass around.
 //! - [`MemoryStorage`] and [`LruStorage`] keep the entries. One storage may serve many functions,
 //!   of different types, within one bound.
+//! - `Storage` (feature `far`, on by default) is a storage of your own outside of the process, in
+//!   three methods. `LruStorage::over` bounds it; `Far` puts it into a box with its own deadline.
 //! - [`ManualClock`] stands in for time in tests.
 //!
 //! One body runs per key at a time; those who come meanwhile wait and share its result. What was
@@ -80,6 +82,9 @@ mod call;
 #[cfg(feature = "far")]
 mod codec;
 mod error;
+#[cfg(not(shuttle))]
+#[doc(hidden)]
+pub mod face;
 mod fail_closed;
 #[cfg_attr(not(feature = "far"), path = "far/off.rs")]
 mod far;

@@ -36,8 +36,9 @@ impl Lifetime {
     }
 
     /// Whether nothing is to be stored.
+    #[inline]
     pub(crate) fn is_none(self) -> bool {
-        [self.ttl, self.tti].contains(&Some(Duration::ZERO))
+        self.ttl.is_some_and(|ttl| ttl.is_zero()) || self.tti.is_some_and(|tti| tti.is_zero())
     }
 
     /// What is not said is as `usual` says.
@@ -63,6 +64,7 @@ impl<K, V> Default for Lifetimes<K, V> {
 
 impl<K, V> Lifetimes<K, V> {
     /// That of one entry. Runs foreign code.
+    #[inline]
     pub(crate) fn of(&self, key: &K, value: &V) -> Lifetime {
         match &self.rule {
             None => self.usual,

@@ -106,7 +106,9 @@ const TTL: &str = "ttl";
 impl Serialize for Params {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if self.extra.contains_key(TTL) {
-            return Err(S::Error::custom("`ttl` is the lifetime: give it by `with_ttl`"));
+            return Err(S::Error::custom(
+                "`ttl` is the lifetime: give it by the cache's `ttl`, or by `Params::with_ttl`",
+            ));
         }
         let length = self.extra.len() + usize::from(self.ttl.is_some());
         let mut map = serializer.serialize_map(Some(length))?;

@@ -265,6 +265,12 @@ sync::global! {
     static WAITS: Mutex<HashMap<FlightId, Vec<Edge>>>;
 }
 
+/// In a child process: those who waited are not there.
+#[cfg(not(shuttle))]
+pub(crate) fn after_fork() {
+    sync::lock(&WAITS).clear();
+}
+
 /// Calls that wait now from inside of chains.
 #[cfg(shuttle)]
 pub(crate) fn waits() -> usize {

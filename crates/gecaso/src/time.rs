@@ -11,7 +11,7 @@ use crate::sync::{Condvar, Mutex, MutexGuard};
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -323,10 +323,22 @@ impl Alarms {
     }
 }
 
+/// Nothing before the first alarm, and in a process that has just been forked.
+static ALARMS: RwLock<Option<&'static Alarms>> = RwLock::new(None);
+
+/// In a child process, which has no timer's thread: the next alarm starts one. The alarms of the
+/// other process, and perhaps a lock of its timer, are left to lie.
+pub(crate) fn after_fork() {
+    *ALARMS.write().unwrap_or_else(PoisonError::into_inner) = None;
+}
+
 /// The alarms of the system clock, with a thread that rings them; started by the first alarm.
 fn timer() -> &'static Alarms {
-    static ALARMS: OnceLock<&'static Alarms> = OnceLock::new();
-    ALARMS.get_or_init(|| {
+    if let Some(alarms) = *ALARMS.read().unwrap_or_else(PoisonError::into_inner) {
+        return alarms;
+    }
+    let mut started = ALARMS.write().unwrap_or_else(PoisonError::into_inner);
+    started.get_or_insert_with(|| {
         let alarms: &'static Alarms = Box::leak(Box::default());
         let run = move || {
             loop {

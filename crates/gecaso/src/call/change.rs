@@ -33,12 +33,9 @@ impl<K: NearKey, V: Value> Cache<K, V> {
             visit.begin();
             visit
         });
-        let (sealed, failed) = match visit.as_ref().map(|visit| visit.seal(&value, lifetime.ttl)) {
-            Some(Ok(sealed)) => (sealed, None),
-            // What is there now is not believed any more, all the same.
-            Some(Err(error)) => (None, Some(error)),
-            None => (None, None),
-        };
+        let sealed = visit.as_ref().map(|visit| visit.seal(&value, lifetime.ttl)).transpose();
+        // What is there now is not believed any more, all the same.
+        let (sealed, failed) = sealed.map_or_else(|error| (None, Some(error)), |it| (it, None));
         let change = || visit.as_ref().and_then(|visit| visit.change(sealed.as_ref()));
         let change = if self.near.has_places() {
             let mut incoming = self.incoming(missed, value, lifetime);

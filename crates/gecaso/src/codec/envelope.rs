@@ -5,7 +5,7 @@
 //! offset  bytes
 //!      0  4      magic: c1 67 63 73 (never the beginning of MessagePack, of UTF-8 or of a pickle)
 //!      4  1      version of the format: 1
-//!      5  1      codec of the value: 1, MessagePack
+//!      5  1      codec of the value: 1, MessagePack; others are those of other languages
 //!      6  2      flags: bit 0, the shape is known; all others are 0, or the entry is a miss
 //!      8  8      fingerprint of the function
 //!     16  8      shape of the value's type, as this value shows it
@@ -36,7 +36,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 const MAGIC: [u8; 4] = [0xc1, b'g', b'c', b's'];
 const VERSION: u8 = 1;
-const MESSAGEPACK: u8 = 1;
+/// The codec of values that have a type of Rust's.
+pub(crate) const MESSAGEPACK: u8 = 1;
 const HAS_SHAPE: u16 = 1;
 /// Where it says when the load began.
 const BEGUN: usize = 32;
@@ -128,25 +129,56 @@ pub(crate) fn seal<V: Serialize + DeserializeOwned>(
         Error::new(format!("the value cannot be stored, it would not be read back: {fault}"))
     })?;
     let lengths = [header.key.len(), value_at - params_at, out.len() - value_at];
-    out[..HEAD].copy_from_slice(&head(header, shape, lengths.map(|length| length as u32)));
+    out[..HEAD].copy_from_slice(&head(header, MESSAGEPACK, Some(shape), lengths));
     let sum = xxh3_64(&out);
     out.extend_from_slice(&sum.to_le_bytes());
     Ok(out)
 }
 
-fn head(header: &Header<'_>, shape: Shape, lengths: [u32; 3]) -> [u8; HEAD] {
+/// Puts a value that is bytes already into an envelope without a shape: one of another language,
+/// where nothing of ours can read it back.
+///
+/// # Errors
+///
+/// If the key, the parameters or the value are too large.
+pub(crate) fn wrap(
+    header: &Header<'_>,
+    codec: u8,
+    params: &[u8],
+    value: &[u8],
+    limits: &Limits,
+) -> Result<Vec<u8>, Error> {
+    let most = [limits::KEY, limits::PARAMS, limits.value.min(u32::MAX as usize)];
+    let lengths = [header.key.len(), params.len(), value.len()];
+    for (index, what) in ["the key", "the parameters", "the value"].into_iter().enumerate() {
+        if lengths[index] > most[index] {
+            return Err(too_large(what, most[index]));
+        }
+    }
+    let head = head(header, codec, None, lengths);
+    let mut out = [&head, header.key, params, value].concat();
+    let sum = xxh3_64(&out);
+    out.extend_from_slice(&sum.to_le_bytes());
+    Ok(out)
+}
+
+/// The head of an envelope. The lengths are those of the key, the parameters and the value, and
+/// within the limits.
+fn head(header: &Header<'_>, codec: u8, shape: Option<Shape>, lengths: [usize; 3]) -> [u8; HEAD] {
     let mut head = [0; HEAD];
     head[..4].copy_from_slice(&MAGIC);
     head[4] = VERSION;
-    head[5] = MESSAGEPACK;
-    head[6..8].copy_from_slice(&HAS_SHAPE.to_le_bytes());
+    head[5] = codec;
+    let flags = if shape.is_some() { HAS_SHAPE } else { 0 };
+    head[6..8].copy_from_slice(&flags.to_le_bytes());
     let Header { fingerprint, epoch, begun, expires, load_took, key: _ } = *header;
-    let numbers = [fingerprint, shape.0, epoch, begun, expires, load_took];
+    let shape = shape.map_or(0, |shape| shape.0);
+    let numbers = [fingerprint, shape, epoch, begun, expires, load_took];
     for (place, number) in head[8..56].chunks_exact_mut(8).zip(numbers) {
         place.copy_from_slice(&number.to_le_bytes());
     }
     for (place, length) in head[56..].chunks_exact_mut(4).zip(lengths) {
-        place.copy_from_slice(&length.to_le_bytes());
+        place.copy_from_slice(&(length as u32).to_le_bytes());
     }
     head
 }
@@ -166,8 +198,18 @@ pub(crate) fn restamp(sealed: &[u8], begun: u64) -> Arc<[u8]> {
     bytes.into()
 }
 
-/// Looks whether bytes are an envelope, in this order: lengths, checksum, the rest.
+/// Looks whether bytes are an envelope of a value with a type of Rust's.
 pub(crate) fn open<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Opened<'a>, Refusal> {
+    open_of(bytes, MESSAGEPACK, limits)
+}
+
+/// Looks whether bytes are an envelope whose value is written so, in this order: lengths, checksum,
+/// the rest.
+pub(crate) fn open_of<'a>(
+    bytes: &'a [u8],
+    codec: u8,
+    limits: &Limits,
+) -> Result<Opened<'a>, Refusal> {
     if !bytes.starts_with(&MAGIC) {
         return Err(Refusal::Foreign);
     }
@@ -188,7 +230,7 @@ pub(crate) fn open<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Opened<'a>, R
         return Err(Refusal::Corrupt);
     }
     let flags = u16::from_le_bytes([head[6], head[7]]);
-    if head[5] != MESSAGEPACK || flags & !HAS_SHAPE != 0 {
+    if head[5] != codec || flags & !HAS_SHAPE != 0 {
         return Err(Refusal::Version);
     }
     let (key, rest) = covered[HEAD..].split_at(key);
@@ -229,6 +271,11 @@ impl<'a> Opened<'a> {
             Some(stored) if stored != shape => Err(Refusal::Drift),
             _ => Ok(value),
         }
+    }
+
+    /// The parameters and the value, as they are stored.
+    pub(crate) fn parts(&self) -> (&'a [u8], &'a [u8]) {
+        (self.params, self.value)
     }
 
     /// What the storage was told beside the value.

@@ -6,6 +6,9 @@ pub(crate) const KEY: usize = 64 << 10;
 /// The most that the parameters may take, in bytes.
 pub(crate) const PARAMS: usize = 64 << 10;
 
+/// The most that a value may take unless the cache says otherwise, in bytes.
+pub(crate) const VALUE: usize = 16 << 20;
+
 /// How deep arrays and maps may lie in one another, and how many `Some`s and newtypes may lie
 /// around what is read. It bounds the stack that hostile bytes can ask for.
 pub(crate) const DEPTH: u8 = 128;
@@ -19,6 +22,6 @@ pub(crate) struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { value: 16 << 20 }
+        Limits { value: VALUE }
     }
 }

@@ -20,6 +20,9 @@ use serde::{Serialize, de::DeserializeOwned};
 /// A value is stored by the names of its fields and variants. When its type has changed, what was
 /// stored before is computed again instead of being read as something it is not.
 ///
+/// What serde is told to skip is not stored: the call that runs the body has it, and in a hit it is
+/// its `Default`. Do not skip what callers look at.
+///
 /// Two types that ask serde for the same things, in the same order and by the same names, are one
 /// type here, whatever they are called themselves: to `HashSet<u8>` and `Vec<u8>`, or to two
 /// newtypes of `f64`, give another `version` of the function when one is put in the other's place.

@@ -16,9 +16,10 @@ mod writing;
 pub use lru::LruOver;
 pub(crate) use object::Mode;
 pub use object::{Far, Trouble};
+pub(crate) use part::Fetched;
 pub use stats::FarStats;
 pub use tier::FarWords;
-pub(crate) use tier::{Change, FarTier, Fetched, Leftover, Plan, Visit};
+pub(crate) use tier::{Change, FarTier, Leftover, Plan, Visit};
 
 use crate::error::Result;
 use crate::params::Params;
@@ -30,6 +31,8 @@ use std::future::Future;
 /// they are what they seem: a storage may lose them, damage them or mix them up, and a call is
 /// still never answered with a wrong value. It may be slow, fail, or stall: a call then runs its
 /// body.
+///
+/// There is no `dyn Storage`: to choose one at run time, put each into a [`Far`].
 ///
 /// ```
 /// use gecaso::{Params, Result, Storage};

@@ -30,6 +30,10 @@ use std::time::Duration;
 /// of one `Far` share what is known about the storage's health. Each function has entries of its
 /// own.
 ///
+/// A `Far` is the outermost of what is put around a storage: `Far::new(LruStorage::over(storage,
+/// 1_000)).deadline(..)`. Inside of another storage it is the storage that it was made of, and its
+/// deadline, its listener and its figures are not used.
+///
 /// ```
 /// # use gecaso::{Params, Result, Storage};
 /// # use std::{collections::HashMap, sync::Mutex};
@@ -147,7 +151,7 @@ pub(crate) enum Mode {
 }
 
 /// Why an operation brought nothing.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Failure {
     Said(String),
     TimedOut(Duration),
@@ -161,15 +165,6 @@ impl Failure {
     pub(super) fn said(error: BoxError) -> Failure {
         let text = catch_unwind(AssertUnwindSafe(move || error.to_string()));
         Failure::Said(text.unwrap_or_else(|_| "an error that panics when it is shown".into()))
-    }
-
-    /// The same once more: one operation may have been for many keys.
-    pub(super) fn again(&self) -> Failure {
-        match self {
-            Failure::Said(error) => Failure::Said(error.clone()),
-            Failure::TimedOut(limit) => Failure::TimedOut(*limit),
-            Failure::Skipped => Failure::Skipped,
-        }
     }
 }
 

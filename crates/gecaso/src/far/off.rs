@@ -86,7 +86,7 @@ impl<K, V> Visit<'_, K, V> {
     pub(crate) fn begin(&mut self) {
         match self.0 {}
     }
-    pub(crate) fn seal(&self, _: &V, _: Option<Duration>) -> Result<Option<Sealed>, Error> {
+    pub(crate) fn seal(&self, _: &V, _: Option<Duration>) -> Result<Sealed, Error> {
         match self.0 {}
     }
     pub(crate) fn queue(&self, _: Option<&Sealed>) -> Option<Leftover> {

@@ -55,10 +55,11 @@ pub(crate) struct FarKey {
 }
 
 /// What looking for an entry brought.
-pub(super) enum Looked<T> {
+pub(crate) enum Fetched<T> {
     Found(T),
     Nothing,
-    Failed(Failure),
+    /// The storage could not be asked.
+    Failed(Error),
 }
 
 /// An entry on its way, in its envelope.
@@ -90,10 +91,6 @@ impl Part {
         }
     }
 
-    pub(super) fn name(&self) -> &str {
-        &self.identity.name
-    }
-
     pub(super) fn is(&self, identity: &Identity, hash_key: bool) -> bool {
         self.hash_key == hash_key && self.identity.encoded == identity.encoded
     }
@@ -120,6 +117,12 @@ impl Part {
         });
     }
 
+    #[cold]
+    fn unread(&self, failure: &Failure) -> Error {
+        let name = &self.identity.name;
+        Error::new(format!("the storage of `{name}` could not be read: {failure}"))
+    }
+
     pub(super) fn stats(&self) -> FarStats {
         self.counters.snapshot(self.owed())
     }
@@ -132,10 +135,9 @@ impl Part {
         chain: Option<Chain>,
         mode: Mode,
         budget: &mut Budget,
-    ) -> Looked<T> {
+    ) -> Fetched<T> {
         if let Err(failure) = self.learn_epoch(&chain, mode, budget).await {
-            self.count_failure(&failure);
-            return Looked::Failed(failure);
+            return Fetched::Failed(self.unread(&failure));
         }
         let mut read: Option<Option<Vec<u8>>> = None;
         loop {
@@ -153,7 +155,7 @@ impl Part {
                         Ok(found) => read = Some(found),
                         Err(failure) => {
                             self.count_failure(&failure);
-                            return Looked::Failed(failure);
+                            return Fetched::Failed(self.unread(&failure));
                         }
                     }
                     continue;
@@ -162,19 +164,19 @@ impl Part {
             return match self.open(key, bytes, decode) {
                 Ok(value) => {
                     self.count(Count::Hit);
-                    Looked::Found(value)
+                    Fetched::Found(value)
                 }
                 Err(refused) => {
                     self.count(refused);
-                    Looked::Nothing
+                    Fetched::Nothing
                 }
             };
         }
     }
 
-    fn nothing<T>(&self) -> Looked<T> {
+    fn nothing<T>(&self) -> Fetched<T> {
         self.count(Count::Miss);
-        Looked::Nothing
+        Fetched::Nothing
     }
 
     /// What an envelope holds, if it is believed now.

@@ -2,10 +2,10 @@
 //!
 //! Called by `cache` and `call`. Knows no flight: when a write may be queued is said by the caller.
 
-use super::object::{Budget, Failure, Far, Mode};
-use super::part::{FarKey, Looked, Part, Sealed};
+use super::object::{Budget, Far, Mode};
+use super::part::{FarKey, Fetched, Part, Sealed};
 use super::stats::FarStats;
-use super::writing::Begin;
+use super::writing::Duty;
 use crate::codec::FarValue;
 use crate::codec::envelope::{self, Header, Opened, Refusal};
 use crate::codec::key::{self, Identity, Key};
@@ -77,19 +77,11 @@ pub(crate) struct FarTier<K, V> {
     deadline: Duration,
 }
 
-/// What a far storage brought.
-pub(crate) enum Fetched<V> {
-    Found(V),
-    Nothing,
-    /// It could not be asked.
-    Failed(Error),
-}
-
 /// One call's business with the storage.
 pub(crate) struct Visit<'a, K, V> {
     tier: &'a FarTier<K, V>,
-    /// `None`: the key is too large to be kept.
-    key: Option<FarKey>,
+    /// `Err`: it is too large to be kept.
+    key: Result<FarKey, Error>,
     chain: Option<Chain>,
     budget: Budget,
     /// Whether the storage was asked before the body runs; a refresh does not ask.
@@ -102,7 +94,7 @@ pub(crate) struct Visit<'a, K, V> {
 /// What a load leaves to be written when the flight has ended.
 #[must_use]
 pub(crate) struct Leftover {
-    begin: Begin,
+    duty: Duty,
     chain: Option<Chain>,
     clock: Clock,
     /// What is left of the call's time.
@@ -173,17 +165,20 @@ impl<K, V> FarTier<K, V> {
         Visit { tier: self, key, chain, budget, has_looked: false, begun: 0, begun_at: 0 }
     }
 
-    /// `None`: too large to be kept, which is reported once.
-    fn key(&self, arguments: Vec<u8>) -> Option<FarKey> {
+    /// `Err`: too large to be kept, which is reported once.
+    fn key(&self, arguments: Vec<u8>) -> Result<FarKey, Error> {
         // The echo in the envelope has the identity, too.
         const MOST: usize = limits::KEY / 2;
         if arguments.len() <= MOST {
-            return Some(self.part.key(arguments));
+            return Ok(self.part.key(arguments));
         }
         let taken = arguments.len();
-        let error = format!("its arguments take {taken} bytes as a key, at most {MOST}");
-        self.part.complain(&Error::new(error));
-        None
+        let error = Error::new(format!(
+            "its arguments take {taken} bytes as a key, at most {MOST}: `key` or `skip` can leave \
+             some out"
+        ));
+        self.part.complain(&error);
+        Err(error)
     }
 
     /// What the storage was asked for this cache, and what came of it.
@@ -193,9 +188,9 @@ impl<K, V> FarTier<K, V> {
 
     /// Nothing that was loaded before is believed from now on. Under the locks of all flights.
     pub(crate) fn clear(&self) -> Change {
-        let (begin, heard) = self.part.begin_epoch();
+        let (duty, heard) = self.part.begin_epoch();
         Change {
-            begin,
+            duty,
             heard,
             failed: None,
             learns: false,
@@ -209,7 +204,7 @@ impl<K, V> FarTier<K, V> {
 /// which no lock may be held for.
 #[must_use]
 pub(crate) struct Change {
-    begin: Option<Begin>,
+    duty: Option<Duty>,
     heard: Heard,
     failed: Option<Error>,
     /// Whether an entry is put in: its epoch has to be known.
@@ -224,9 +219,9 @@ const PATIENCE: u32 = 4;
 impl Change {
     /// Tells the storage; the receipt says when it knows.
     pub(crate) fn tell(self) -> Receipt {
-        let Change { begin, heard, failed, learns, part, limit } = self;
+        let Change { duty, heard, failed, learns, part, limit } = self;
         let learnt = if learns { part.learn_behind() } else { None };
-        drop(begin);
+        drop(duty);
         let clock = part.object().clock();
         let limit = limit.max(part.object().deadline());
         let until = after(clock.now(), limit.saturating_mul(PATIENCE));
@@ -239,31 +234,21 @@ impl Change {
 impl<V, K> Visit<'_, K, V> {
     /// Sees to it that what the body brings can be stored: for a call that does not look before.
     pub(crate) async fn prepare(&mut self, mode: Mode) {
-        self.tier.part.prepare(&self.chain, mode, &mut self.budget).await;
+        // What cannot be learnt has been counted: the body runs all the same.
+        let _ = self.tier.part.learn_epoch(&self.chain, mode, &mut self.budget).await;
     }
 
     /// Looks for the entry.
     pub(crate) async fn find(&mut self, mode: Mode) -> Fetched<V> {
         let (tier, chain) = (self.tier, self.chain.clone());
         self.has_looked = true;
-        let Some(key) = &self.key else { return Fetched::Nothing };
+        let Ok(key) = &self.key else { return Fetched::Nothing };
         let value = |opened: &Opened<'_>| {
             // Foreign code, which cannot wait for this flight.
             let _inside = self.chain.clone().map(reentry::enter);
             (tier.plan.value)(opened)
         };
-        let looked = tier.part.look(key, value, chain, mode, &mut self.budget).await;
-        match looked {
-            Looked::Found(value) => Fetched::Found(value),
-            Looked::Nothing => Fetched::Nothing,
-            Looked::Failed(failure) => Fetched::Failed(self.explain(&failure)),
-        }
-    }
-
-    #[cold]
-    fn explain(&self, failure: &Failure) -> Error {
-        let name = self.tier.part.name();
-        Error::new(format!("the storage of `{name}` could not be read: {failure}"))
+        tier.part.look(key, value, chain, mode, &mut self.budget).await
     }
 
     /// The body begins.
@@ -274,15 +259,15 @@ impl<V, K> Visit<'_, K, V> {
 
     /// Puts what the body brought, or what was put in from outside, into an envelope. Runs foreign
     /// code.
-    pub(crate) fn seal(&self, value: &V, ttl: Option<Duration>) -> Result<Option<Sealed>, Error> {
-        let Some(key) = &self.key else { return Ok(None) };
+    pub(crate) fn seal(&self, value: &V, ttl: Option<Duration>) -> Result<Sealed, Error> {
+        let key = self.key.as_ref().map_err(Error::clone)?;
         let FarTier { plan, part, params, .. } = self.tier;
         let own = ttl.filter(|_| ttl != params.ttl());
         let params = &own
             .map_or_else(|| params.clone(), |ttl| Arc::new(Params::clone(params).with_ttl(ttl)));
         let took = part.object().clock().now().saturating_sub(self.begun_at);
         let seal = |header: &Header<'_>| (plan.seal)(header, params, value, part.object().limits());
-        part.seal(key, self.begun, took, params, seal).map(Some)
+        part.seal(key, self.begun, took, params, seal)
     }
 
     /// Queues what the body brought; `None`: that cannot be kept. Under the lock of the flight's
@@ -291,26 +276,26 @@ impl<V, K> Visit<'_, K, V> {
         let FarTier { part, deadline, .. } = self.tier;
         // A refresh: what is there now was loaded before, and must not be found any more.
         let replaces = !self.has_looked;
-        let begin = match sealed {
+        let duty = match sealed {
             Some(sealed) => part.queue_load(sealed, *deadline, replaces)?,
-            None if replaces => part.queue_change(self.key.as_ref()?, None, *deadline).0?,
+            None if replaces => part.queue_change(self.key.as_ref().ok()?, None, *deadline).0?,
             None => return None,
         };
         let clock = part.object().clock().clone();
-        Some(Leftover { begin, chain: self.chain.clone(), clock, left: self.budget.left })
+        Some(Leftover { duty, chain: self.chain.clone(), clock, left: self.budget.left })
     }
 
     /// Queues a removal, or an insertion. Under the lock of the flights' shard.
     pub(crate) fn change(&self, sealed: Option<&Sealed>) -> Option<Change> {
-        let key = self.key.as_ref()?;
+        let key = self.key.as_ref().ok()?;
         let FarTier { part, deadline, .. } = self.tier;
         // Too much waits: what is there goes, and nothing takes its place.
         let refused = sealed.is_some() && part.is_laden();
         let sealed = sealed.filter(|_| !refused);
         let failed = refused.then(|| Error::new("too much waits to be written: not stored"));
-        let (begin, heard) = part.queue_change(key, sealed, *deadline);
+        let (duty, heard) = part.queue_change(key, sealed, *deadline);
         let learns = sealed.is_some();
-        Some(Change { begin, heard, failed, learns, part: part.clone(), limit: *deadline })
+        Some(Change { duty, heard, failed, learns, part: part.clone(), limit: *deadline })
     }
 }
 
@@ -324,6 +309,6 @@ impl Leftover {
             return;
         }
         let alarm = self.clock.alarm(after(self.clock.now(), self.left));
-        let _ = alarm.unless(self.begin.write(self.chain)).await;
+        let _ = alarm.unless(self.duty.write(self.chain)).await;
     }
 }

@@ -19,16 +19,16 @@ use std::time::Duration;
 
 /// The duty to write what is queued for a key. Dropped, it is done in the background.
 #[must_use]
-pub(crate) struct Begin {
+pub(crate) struct Duty {
     part: Option<Arc<Part>>,
     key: Arc<str>,
     limit: Duration,
 }
 
-impl Begin {
+impl Duty {
     /// `limit` is how long the write may take.
     pub(super) fn new(part: Arc<Part>, key: Arc<str>, limit: Duration) -> Self {
-        Begin { part: Some(part), key, limit }
+        Duty { part: Some(part), key, limit }
     }
 
     /// Writes, and waits for it. It is polled here once; if it has to wait, it is driven in the
@@ -45,7 +45,7 @@ impl Begin {
     }
 }
 
-impl Drop for Begin {
+impl Drop for Duty {
     fn drop(&mut self) {
         let Some(part) = self.part.take() else { return };
         if let Some(writing) = Writing::begin(&part, &self.key, None, self.limit) {

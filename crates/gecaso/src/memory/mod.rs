@@ -73,8 +73,8 @@ impl MemoryStorage {
     /// use gecaso::{Cache, MemoryStorage};
     ///
     /// let storage = MemoryStorage::weighted(100);
-    /// let pages: Cache<u32, String> =
-    ///     Cache::builder().storage(&storage).weigher(|_, page| page.len()).build();
+    /// let pages =
+    ///     Cache::<u32, String>::builder().storage(&storage).weigher(|_, page| page.len()).build();
     /// pages.insert(1, "x".repeat(60));
     /// pages.insert(2, "x".repeat(60)); // no room for both
     /// pages.insert(3, "x".repeat(101)); // and for this one never

@@ -81,12 +81,20 @@ impl<K, V> Displaced<K, V> {
     }
 
     /// Tells the listeners of what left, and drops it. Runs foreign code: no lock is held.
-    pub(super) fn tell(self, listener: Option<&Listener<K, V>>) {
+    #[inline]
+    pub(super) fn tell(mut self, listener: Option<&Listener<K, V>>) {
+        if listener.is_some() || !self.elsewhere.is_empty() {
+            self.tell_some(listener);
+        }
+    }
+
+    #[inline(never)]
+    fn tell_some(&mut self, listener: Option<&Listener<K, V>>) {
         if let Some(listener) = listener {
             for (stored, cause) in self.one.iter().chain(&self.more) {
                 cause.iter().for_each(|cause| tell(listener, stored, *cause));
             }
         }
-        self.elsewhere.into_iter().for_each(|evicted| evicted.gone.tell());
+        self.elsewhere.drain(..).for_each(|evicted| evicted.gone.tell());
     }
 }

@@ -11,7 +11,7 @@ use super::policy::{Adaptive, AnyPolicy, Lru, SlotId};
 use super::raw::{About, Found, Held, Part, Writing};
 use super::removal::{Displaced, Evicted, Gone, Listener, RemovalCause};
 use super::terms::{Terms, Theirs, Weigher, hash_by};
-use crate::key::{NearKey, Query, is_plain};
+use crate::key::{NearKey, Query};
 use crate::outcome::Value;
 use crate::snapshot::Snapshot;
 use crate::sync::thread;
@@ -153,7 +153,7 @@ impl<K: NearKey, V: Value> Table<K, V> {
     /// THE HIT PATH: a fresh value, noted by the policy.
     #[inline]
     pub(crate) fn get<Q: Query<K>>(&self, query: &Q, hash: u64) -> Option<V> {
-        if !(Q::is_plain() && is_plain::<V>()) {
+        if !Q::is_plain_with::<V>() {
             return self.get_foreign(query, hash);
         }
         if self.order == Order::Adaptive
@@ -219,8 +219,12 @@ impl<K: NearKey, V: Value> Table<K, V> {
     /// nothing is locked.
     fn lend<Q: Query<K>>(&self, query: &Q, hash: u64) -> Lending<'_, K, V> {
         let Some(reading) = self.part.raw.read(hash) else { return Lending::Refused };
-        let in_place = Q::is_plain();
-        let is = |stored: &Stored<K, V>| !in_place || query.matches(&stored.entry().key);
+        let in_place = Q::is_plain_with::<V>();
+        // Entries of one kind are no answer to queries of the other: equal keys are of one kind.
+        let is = |stored: &Stored<K, V>| match stored {
+            Stored::Plain(entry) => in_place && query.matches(&entry.key),
+            Stored::Foreign(_) => !in_place,
+        };
         let (held, fresh) = match self.order {
             Order::Adaptive => {
                 let Some(found) = reading.find(hash, is) else { return Lending::Absent };
@@ -264,10 +268,11 @@ impl<K: NearKey, V: Value> Table<K, V> {
     fn get_foreign_locked<Q: Query<K>>(&self, query: &Q, hash: u64) -> Option<V> {
         let (first, alone) = {
             let shard = self.lock(hash);
-            let first = shard.find(hash, |_| true)?;
+            // Plain entries are no answer to a query that is not: equal keys are of one kind.
+            let first = shard.find(hash, is_foreign)?;
             let mut count = 0;
-            let second = |_: &_| {
-                count += 1;
+            let second = |stored: &_| {
+                count += usize::from(is_foreign(stored));
                 count > 1
             };
             let alone = shard.find(hash, second).is_none();
@@ -432,6 +437,7 @@ impl<K: NearKey, V: Value> Table<K, V> {
     }
 
     /// Takes out what has expired in a shard, but not too much at once; how many places that frees.
+    #[inline(never)]
     fn expire(&self, shard: &mut Locked<'_, K, V>) -> usize {
         let (now, mut looks) = (self.clock().now(), LOOKS);
         (0..REMOVES).map_while(|_| shard.expire(now, &mut looks)).sum()
@@ -442,20 +448,26 @@ impl<K: NearKey, V: Value> Table<K, V> {
     #[inline]
     fn expire_elsewhere(&self, life: Life, puts: u64, displaced: &mut Displaced<K, V>) {
         if life.ends != NEVER && puts.is_multiple_of(ELSEWHERE) {
-            let shard = (puts / ELSEWHERE) as usize % self.bound.shards;
-            let looks = LOOKS * ELSEWHERE as usize;
-            let (mut expired, _) = self.bound.expire(shard, self.clock().now(), looks);
-            displaced.elsewhere.append(&mut expired);
+            self.expire_in(puts / ELSEWHERE, displaced);
         }
+    }
+
+    #[inline(never)]
+    fn expire_in(&self, turn: u64, displaced: &mut Displaced<K, V>) {
+        let (shard, looks) = (turn as usize % self.bound.shards, LOOKS * ELSEWHERE as usize);
+        let (mut expired, _) = self.bound.expire(shard, self.clock().now(), looks);
+        displaced.elsewhere.append(&mut expired);
     }
 
     /// What an entry weighs: at least 1, so that the number of entries is bounded, too. Runs
     /// foreign code.
+    #[inline]
     pub(crate) fn weigh(&self, key: &K, value: &V) -> usize {
         self.weigher.as_ref().map_or(1, |weigher| weigher(key, value).max(1))
     }
 
     /// Tells listeners of what left, and drops it. Runs foreign code: no lock is held.
+    #[inline]
     pub(crate) fn tell(&self, displaced: Displaced<K, V>) {
         self.part.tell(displaced);
     }
@@ -580,11 +592,32 @@ impl<K: NearKey, V: Value> Table<K, V> {
         self.part.len_and_weight()
     }
 
+    /// Shows every entry of every shard that nobody writes at this moment; false if one was left
+    /// out. Runs under the shards' locks: `show` must not be foreign code.
+    pub(crate) fn show_entries(&self, mut show: impl FnMut(&K, &V)) -> bool {
+        let mut complete = true;
+        for home in 0..self.part.raw.shards() {
+            let Some(shard) = self.part.raw.try_lock(home) else {
+                complete = false;
+                continue;
+            };
+            for found in shard.occupied(0, shard.buckets()) {
+                let Entry { key, value } = found.content().entry();
+                show(key, value);
+            }
+        }
+        complete
+    }
+
     /// Checks the whole storage, and empties it.
     #[cfg(all(test, shuttle))]
     pub(crate) fn check(&self) {
         self.bound.check();
     }
+}
+
+fn is_foreign<K, V>(stored: &Stored<K, V>) -> bool {
+    stored.foreign().is_some()
 }
 
 /// Whether what is stored has a plain key that `is` the wanted one.

@@ -76,13 +76,10 @@ fn a_value_stays_while_it_is_looked_at_and_is_dropped_after_that() {
             let other = |number| value.sibling(number);
             cache.insert(1, other(1));
             type Remove = fn(&Cache<u64, Watched>, Watched);
-            let ways: [Remove; 4] = [
+            let ways: [Remove; 3] = [
                 |cache, _| drop(cache.invalidate(&1)),
                 |cache, _| drop(cache.clear()),
                 |cache, other| drop(cache.insert(1, other)),
-                |cache, other| {
-                    (2..6).for_each(|key| drop(cache.insert(key, other.clone())));
-                },
             ];
             for remove in ways {
                 cache.clear();

@@ -206,6 +206,10 @@ fn arguments_too_large_to_be_a_key_run_the_body() {
     assert_eq!(cache.get_with(long.as_str(), || 1), 1);
     assert_eq!(cache.get_with(long.as_str(), || 2), 2);
     assert_eq!(cache.stats().far.unencodable, 2);
+    let told = cache.insert(long.clone(), 3).wait().unwrap_err().to_string();
+    assert!(told.contains("its arguments take 100004 bytes as a key"), "{told}");
+    assert_eq!(cache.get(long.as_str()), None, "it is stored nowhere, as the receipt says");
+    cache.invalidate(long.as_str()).wait().unwrap();
 }
 
 #[test]

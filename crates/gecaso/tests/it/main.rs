@@ -75,6 +75,8 @@ mod far_invalidation;
 mod far_keys;
 #[cfg(all(feature = "far", feature = "macros"))]
 mod far_macro;
+#[cfg(feature = "far")]
+mod far_python;
 #[cfg(all(feature = "far", feature = "macros"))]
 mod seed_readme;
 

@@ -13,8 +13,7 @@ mod read;
 mod readable;
 mod scalars;
 mod tag;
-#[cfg(any(test, feature = "testing"))]
-mod tree;
+pub(crate) mod tree;
 
 pub use encoder::KeyEncoder;
 pub(crate) use identity::{Identity, is_reserved};

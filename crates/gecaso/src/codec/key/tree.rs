@@ -1,16 +1,23 @@
-//! A key as a tree of values, read from its bytes: what tests and the fuzzer hold the reader and
-//! the encoder against each other with.
+//! A key as a tree of values: for those whose values have no type of Rust's.
 //!
-//! Not compiled into what users get without the feature `testing`. Must not be lenient: it accepts
-//! an encoding only if it would write the same.
+//! Made by the face of another language, and by tests and the fuzzer, which read it from its bytes
+//! (`parse`) to hold the reader and the encoder against each other. Must not know who makes it.
 
-use super::read::{self, DEPTH, Malformed, Reader, Token};
 use super::{Key, KeyEncoder, tag};
 use std::net::IpAddr;
 
-/// A value of any type. Sets and maps are in the order of their bytes when they were read.
+#[cfg(any(test, feature = "testing"))]
+mod parse;
+
+#[cfg(feature = "testing")]
+pub(crate) use parse::fuzz;
+#[cfg(all(test, not(feature = "testing")))]
+pub(super) use parse::fuzz;
+
+/// A value of any type. Sets and maps may be in any order: they are written in that of their bytes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Tree {
+#[allow(missing_docs)] // `tag` says what they are
+pub enum Tree {
     None,
     /// Of what is `None` or `Some` itself: of anything else it is that.
     Some(Box<Tree>),
@@ -37,87 +44,11 @@ pub(super) enum Tree {
 
 /// A whole number of any size.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Integer {
-    pub(super) is_negative: bool,
-    pub(super) magnitude: Vec<u8>,
-}
-
-impl From<read::Integer<'_>> for Integer {
-    fn from(integer: read::Integer<'_>) -> Self {
-        Integer { is_negative: integer.is_negative, magnitude: integer.magnitude.to_vec() }
-    }
-}
-
-impl Tree {
-    /// All of `bytes`, and nothing else.
-    pub(super) fn read(bytes: &[u8]) -> Result<Tree, Malformed> {
-        let mut from = Reader::new(bytes);
-        let tree = value(&mut from, 1)?;
-        if from.rest().is_empty() { Ok(tree) } else { Err(Malformed) }
-    }
-}
-
-fn value(from: &mut Reader<'_>, depth: usize) -> Result<Tree, Malformed> {
-    if depth > DEPTH {
-        return Err(Malformed);
-    }
-    let inner = depth + 1;
-    let boxed = |from: &mut Reader<'_>| value(from, inner).map(Box::new);
-    // Whatever count the bytes claim: nothing is allocated before it was read.
-    let items = |from: &mut Reader<'_>, count| {
-        (0..count).map(|_| value(from, inner)).collect::<Result<Vec<_>, _>>()
-    };
-    let fields = |from: &mut Reader<'_>, count| {
-        let field = |_| Ok((from.name()?.to_owned(), value(from, inner)?));
-        (0..count).map(field).collect::<Result<Vec<_>, _>>()
-    };
-    Ok(match from.token()? {
-        Token::None => Tree::None,
-        Token::Some => Tree::Some(boxed(from)?),
-        Token::Ok => Tree::Ok(boxed(from)?),
-        Token::Err => Tree::Err(boxed(from)?),
-        Token::Bool(is_true) => Tree::Bool(is_true),
-        Token::Integer(integer) => Tree::Integer(integer.into()),
-        Token::Float(bits) => Tree::Float(bits),
-        Token::Float32(bits) => Tree::Float32(bits),
-        Token::Text(text) => Tree::Text(text.to_owned()),
-        Token::Bytes(bytes) => Tree::Bytes(bytes.to_vec()),
-        Token::Path(bytes) => Tree::Path(bytes.to_vec()),
-        Token::OsText(bytes) => Tree::OsText(bytes.to_vec()),
-        Token::Ip(address) => Tree::Ip(address),
-        Token::Duration(seconds, nanoseconds) => Tree::Duration(seconds.into(), nanoseconds),
-        Token::Time(seconds, nanoseconds) => Tree::Time(seconds.into(), nanoseconds),
-        Token::Tuple(count) => Tree::Tuple(items(from, count)?),
-        Token::List(count) => Tree::List(items(from, count)?),
-        Token::Set(count) => Tree::Set(ordered(from, count, |from| value(from, inner))?),
-        Token::Map(count) => {
-            Tree::Map(ordered(from, count, |from| Ok((value(from, inner)?, value(from, inner)?)))?)
-        }
-        Token::Struct(name, count) => Tree::Struct(name.to_owned(), fields(from, count)?),
-        Token::Variant(name, variant, count) => {
-            Tree::Variant(name.to_owned(), variant.to_owned(), fields(from, count)?)
-        }
-    })
-}
-
-/// Entries whose bytes do not descend.
-fn ordered<'a, T>(
-    from: &mut Reader<'a>,
-    count: u64,
-    read: impl Fn(&mut Reader<'a>) -> Result<T, Malformed>,
-) -> Result<Vec<T>, Malformed> {
-    let mut last: &[u8] = &[];
-    let mut entries = Vec::new();
-    for _ in 0..count {
-        let start = from.rest();
-        entries.push(read(from)?);
-        let bytes = &start[..start.len() - from.rest().len()];
-        if bytes < last {
-            return Err(Malformed);
-        }
-        last = bytes;
-    }
-    Ok(entries)
+pub struct Integer {
+    /// Whether it is below zero.
+    pub is_negative: bool,
+    /// Its absolute value: big-endian, with leading zeros or not.
+    pub magnitude: Vec<u8>,
 }
 
 impl Key for Tree {
@@ -169,14 +100,4 @@ impl Key for Integer {
 
 fn borrowed(fields: &[(String, Tree)]) -> Vec<(&str, &dyn Key)> {
     fields.iter().map(|(name, tree)| (&**name, tree as &dyn Key)).collect()
-}
-
-/// Any bytes are read without a panic, and what is accepted is what would be written.
-pub(crate) fn fuzz(bytes: &[u8]) {
-    let identity = super::Identity::new("fuzz", 0);
-    let key = identity.storage_key(bytes, false);
-    assert!(key.len() <= 200 && key.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{key:?}");
-    if let Ok(tree) = Tree::read(bytes) {
-        assert_eq!(super::encode(&tree), bytes, "{tree:?}");
-    }
 }

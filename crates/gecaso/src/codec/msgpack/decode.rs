@@ -48,7 +48,7 @@ impl<'de> Decoder<'de> {
         &mut self,
         inside: impl FnOnce(&mut Self) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        self.depth = self.depth.checked_sub(1).ok_or_else(too_deep)?;
+        self.depth = self.depth.checked_sub(1).ok_or_else(Fault::too_deep)?;
         let result = inside(self);
         self.depth += 1;
         result
@@ -59,7 +59,7 @@ impl<'de> Decoder<'de> {
         &mut self,
         inside: impl FnOnce(&mut Self) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        self.wraps = self.wraps.checked_sub(1).ok_or_else(too_deep)?;
+        self.wraps = self.wraps.checked_sub(1).ok_or_else(Fault::too_deep)?;
         let result = inside(self);
         self.wraps += 1;
         result
@@ -177,11 +177,6 @@ impl<'de> Decoder<'de> {
     }
 }
 
-#[cold]
-fn too_deep() -> Fault {
-    Fault::new(format!("it is nested more than {} deep", limits::DEPTH))
-}
-
 #[inline]
 fn nothing_left<T>(left: usize, value: T) -> Result<T, Fault> {
     if left == 0 { Ok(value) } else { Err(Fault::new("it has more elements than the type")) }
@@ -233,8 +228,13 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
 
     fn deserialize_i128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         self.ask(Asked::I128);
+        let first = self.input.peek()?;
         match self.input.head()? {
-            Head::Binary(16) => visitor.visit_i128(i128::from_be_bytes(sixteen(&mut self.input)?)),
+            Head::Binary(16) => match i128::from_be_bytes(sixteen(&mut self.input)?) {
+                // Written for a `u128`, it is 2^127 or more.
+                ..0 if first == write::UNSIGNED_WIDE => Err(Fault::new("it is beyond 127 bits")),
+                value => visitor.visit_i128(value),
+            },
             Head::Unsigned(value) => visitor.visit_u64(value),
             Head::Signed(value) => visitor.visit_i64(value),
             head => Err(head.unlike("a whole number of 16 bytes")),
@@ -243,8 +243,12 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
 
     fn deserialize_u128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         self.ask(Asked::U128);
+        let first = self.input.peek()?;
         match self.input.head()? {
-            Head::Binary(16) => visitor.visit_u128(u128::from_be_bytes(sixteen(&mut self.input)?)),
+            Head::Binary(16) => match i128::from_be_bytes(sixteen(&mut self.input)?) {
+                ..0 if first == write::SIGNED_WIDE => Err(Fault::new("it is below zero")),
+                value => visitor.visit_u128(value as u128),
+            },
             Head::Unsigned(value) => visitor.visit_u64(value),
             head => Err(head.unlike("a whole number of 16 bytes")),
         }

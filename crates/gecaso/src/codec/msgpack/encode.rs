@@ -66,13 +66,13 @@ impl<'o> Encoder<'o> {
 
     #[inline]
     fn enter(&mut self) -> Result<(), Fault> {
-        self.depth = self.depth.checked_sub(1).ok_or_else(too_deep)?;
+        self.depth = self.depth.checked_sub(1).ok_or_else(Fault::too_deep)?;
         Ok(())
     }
 
     #[inline]
     fn wrapped<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Fault> {
-        self.wraps = self.wraps.checked_sub(1).ok_or_else(too_deep)?;
+        self.wraps = self.wraps.checked_sub(1).ok_or_else(Fault::too_deep)?;
         value.serialize(&mut *self)?;
         self.wraps += 1;
         Ok(())
@@ -105,11 +105,6 @@ impl<'o> Encoder<'o> {
         let start = self.out.len();
         Ok(Elements { encoder: self, of, start, said: None, seen: 0, levels: 1 })
     }
-}
-
-#[cold]
-fn too_deep() -> Fault {
-    Fault::new(format!("it is nested more than {} deep", limits::DEPTH))
 }
 
 #[derive(Clone, Copy)]
@@ -235,7 +230,7 @@ impl<'e, 'o> ser::Serializer for &'e mut Encoder<'o> {
         let start = self.out.len();
         self.wrapped(value)?;
         if self.out.get(start).copied().is_some_and(write::looks_like_none) {
-            let length = u8::try_from(self.out.len() - start).map_err(|_| too_deep())?;
+            let length = u8::try_from(self.out.len() - start).map_err(|_| Fault::too_deep())?;
             self.head_at(start, &write::some(length))?;
         }
         Ok(())

@@ -7,15 +7,16 @@
 mod access;
 mod decode;
 mod encode;
-mod read;
+pub(crate) mod read;
 mod same;
 mod shape;
 #[cfg(test)]
 mod tests;
-mod write;
+pub(crate) mod write;
 
 pub(crate) use shape::Shape;
 
+use super::limits;
 use decode::Decoder;
 use encode::Encoder;
 use serde::{Serialize, de::DeserializeOwned};
@@ -23,12 +24,17 @@ use std::fmt;
 
 /// Why a value could not be written or read: a sentence without a capital letter.
 #[derive(Debug)]
-pub(crate) struct Fault(Box<str>);
+pub struct Fault(Box<str>);
 
 impl Fault {
     #[cold]
     fn new(message: impl Into<Box<str>>) -> Self {
         Fault(message.into())
+    }
+
+    #[cold]
+    fn too_deep() -> Self {
+        Fault::new(format!("it is nested more than {} deep", limits::DEPTH))
     }
 }
 

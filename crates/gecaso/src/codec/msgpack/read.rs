@@ -6,7 +6,8 @@ use super::Fault;
 /// The head of an item. Numbers come whole; of texts, bytes and extensions their data follows, of
 /// arrays and maps their elements.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Head {
+#[allow(missing_docs)] // the specification says what they are
+pub enum Head {
     Nil,
     Bool(bool),
     Unsigned(u64),
@@ -22,7 +23,7 @@ pub(super) enum Head {
 }
 
 /// What is left to read.
-pub(super) struct Input<'de> {
+pub struct Input<'de> {
     rest: &'de [u8],
     /// Every element of every array and map takes at least one byte of its own, so all of them
     /// together are no more than there are bytes. This many may still be announced: a message that
@@ -31,29 +32,33 @@ pub(super) struct Input<'de> {
 }
 
 impl<'de> Input<'de> {
-    pub(super) fn new(bytes: &'de [u8]) -> Self {
+    /// All of these bytes.
+    pub fn new(bytes: &'de [u8]) -> Self {
         Input { rest: bytes, unclaimed: bytes.len() }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    /// Whether nothing is left.
+    pub fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
     /// The byte that the next item begins with.
     #[inline]
-    pub(super) fn peek(&self) -> Result<u8, Fault> {
+    pub fn peek(&self) -> Result<u8, Fault> {
         self.rest.first().copied().ok_or_else(too_short)
     }
 
+    /// So many bytes.
     #[inline]
-    pub(super) fn take(&mut self, length: usize) -> Result<&'de [u8], Fault> {
+    pub fn take(&mut self, length: usize) -> Result<&'de [u8], Fault> {
         let (taken, rest) = self.rest.split_at_checked(length).ok_or_else(too_short)?;
         self.rest = rest;
         Ok(taken)
     }
 
+    /// A text of so many bytes.
     #[inline]
-    pub(super) fn text(&mut self, length: usize) -> Result<&'de str, Fault> {
+    pub fn text(&mut self, length: usize) -> Result<&'de str, Fault> {
         std::str::from_utf8(self.take(length)?).map_err(|_| Fault::new("a text is not UTF-8"))
     }
 
@@ -105,7 +110,7 @@ impl<'de> Input<'de> {
 
     /// Reads the next head: the tables of the format's specification, from right to left.
     #[inline]
-    pub(super) fn head(&mut self) -> Result<Head, Fault> {
+    pub fn head(&mut self) -> Result<Head, Fault> {
         let [marker] = self.number()?;
         Ok(match marker {
             0x00..=0x7f => Head::Unsigned(u64::from(marker)),

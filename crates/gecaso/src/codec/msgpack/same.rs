@@ -18,7 +18,7 @@ pub(super) fn is_same(one: &[u8], other: &[u8]) -> bool {
 
 /// A digest of the next item, whatever the order of its elements.
 fn of_item(input: &mut Input<'_>, depth: u8) -> Result<u64, Fault> {
-    let deeper = || depth.checked_sub(1).ok_or_else(|| Fault::new("it is nested too deep"));
+    let deeper = || depth.checked_sub(1).ok_or_else(Fault::too_deep);
     let head = input.head()?;
     Ok(match head {
         Head::Nil => of(0, 0),

@@ -6,14 +6,21 @@ pub(super) const NIL: u8 = 0xc0;
 
 /// The extension type of a `Some` around what begins with a nil, as in `Some(None)`, which would
 /// otherwise be read as `None`. Its data is what lies inside of the `Some`.
-pub(super) const SOME: i8 = 1;
+pub const SOME: i8 = 1;
+
+/// What a bin of 16 bytes begins with where it is a whole number of 128 bits that a language
+/// without widths has written: one with a sign, and one without. Ours say their width, and are
+/// bins like all others; both are longer than need be, so that a reader can tell them from bytes.
+pub const SIGNED_WIDE: u8 = 0xc5;
+/// See [`SIGNED_WIDE`].
+pub const UNSIGNED_WIDE: u8 = 0xc6;
 
 /// A head: its bytes and how many of them there are.
-pub(super) struct Head([u8; 9], u8);
+pub struct Head([u8; 9], u8);
 
 impl Head {
     #[inline]
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub fn bytes(&self) -> &[u8] {
         &self.0[..usize::from(self.1)]
     }
 
@@ -31,18 +38,21 @@ impl Head {
     }
 }
 
+/// Nothing.
 #[inline]
-pub(super) fn nil() -> Head {
+pub fn nil() -> Head {
     Head::one(NIL)
 }
 
+/// False or true.
 #[inline]
-pub(super) fn boolean(value: bool) -> Head {
+pub fn boolean(value: bool) -> Head {
     Head::one(0xc2 | u8::from(value))
 }
 
+/// A whole number.
 #[inline]
-pub(super) fn unsigned(value: u64) -> Head {
+pub fn unsigned(value: u64) -> Head {
     if value < 0x80 {
         Head::one(value as u8)
     } else if let Ok(value) = u8::try_from(value) {
@@ -56,8 +66,9 @@ pub(super) fn unsigned(value: u64) -> Head {
     }
 }
 
+/// A whole number, below zero or not.
 #[inline]
-pub(super) fn signed(value: i64) -> Head {
+pub fn signed(value: i64) -> Head {
     if let Ok(value) = u64::try_from(value) {
         unsigned(value)
     } else if value >= -32 {
@@ -78,13 +89,15 @@ pub(super) fn float32(value: f32) -> Head {
     Head::with(0xca, value.to_be_bytes())
 }
 
+/// A float.
 #[inline]
-pub(super) fn float64(value: f64) -> Head {
+pub fn float64(value: f64) -> Head {
     Head::with(0xcb, value.to_be_bytes())
 }
 
+/// A text of so many bytes.
 #[inline]
-pub(super) fn text(length: u32) -> Head {
+pub fn text(length: u32) -> Head {
     match length {
         0..32 => Head::one(0xa0 | length as u8),
         32..0x100 => Head::with(0xd9, (length as u8).to_be_bytes()),
@@ -93,8 +106,9 @@ pub(super) fn text(length: u32) -> Head {
     }
 }
 
+/// So many bytes.
 #[inline]
-pub(super) fn binary(length: u32) -> Head {
+pub fn binary(length: u32) -> Head {
     match length {
         0..0x100 => Head::with(0xc4, (length as u8).to_be_bytes()),
         0x100..0x1_0000 => Head::with(0xc5, (length as u16).to_be_bytes()),
@@ -102,8 +116,9 @@ pub(super) fn binary(length: u32) -> Head {
     }
 }
 
+/// An array of so many items.
 #[inline]
-pub(super) fn array(length: u32) -> Head {
+pub fn array(length: u32) -> Head {
     match length {
         0..16 => Head::one(0x90 | length as u8),
         16..0x1_0000 => Head::with(0xdc, (length as u16).to_be_bytes()),
@@ -111,8 +126,9 @@ pub(super) fn array(length: u32) -> Head {
     }
 }
 
+/// A map of so many entries.
 #[inline]
-pub(super) fn map(length: u32) -> Head {
+pub fn map(length: u32) -> Head {
     match length {
         0..16 => Head::one(0x80 | length as u8),
         16..0x1_0000 => Head::with(0xde, (length as u16).to_be_bytes()),

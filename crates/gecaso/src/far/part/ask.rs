@@ -10,7 +10,7 @@ use crate::far::epoch::Ask;
 use crate::far::erased::Operation;
 use crate::far::object::{Budget, Failure, Mode};
 use crate::far::pens::Write;
-use crate::far::writing::Begin;
+use crate::far::writing::Duty;
 use crate::params::Params;
 use crate::receipt::Heard;
 use crate::reentry::{self, Chain};
@@ -26,7 +26,7 @@ impl Part {
         self: &Arc<Self>,
         state: &mut State,
         heard: Option<Heard>,
-    ) -> Option<Begin> {
+    ) -> Option<Duty> {
         let value = state.epoch.value();
         let header = Header {
             fingerprint: self.identity.fingerprint,
@@ -41,7 +41,7 @@ impl Part {
         let write = Write::Set(record.into(), self.params.clone(), value);
         let is_ours = state.pens.queue(&self.epoch_key, write, None, heard);
         let limit = self.object.deadline();
-        is_ours.then(|| Begin::new(self.clone(), self.epoch_key.clone(), limit))
+        is_ours.then(|| Duty::new(self.clone(), self.epoch_key.clone(), limit))
     }
 
     /// What a stored record says.
@@ -51,21 +51,9 @@ impl Part {
         (fingerprint == self.identity.fingerprint && key == self.identity.encoded).then_some(epoch)
     }
 
-    /// Sees to it that the epoch is known, or counts why it is not.
-    pub(in crate::far) async fn prepare(
-        self: &Arc<Self>,
-        chain: &Option<Chain>,
-        mode: Mode,
-        budget: &mut Budget,
-    ) {
-        if let Err(failure) = self.learn_epoch(chain, mode, budget).await {
-            self.count_failure(&failure);
-        }
-    }
-
     /// Sees to it that the epoch is known: asks the storage now if it never did, and behind the
-    /// caller's back if that was long ago.
-    pub(super) async fn learn_epoch(
+    /// caller's back if that was long ago. Counts why it is not known.
+    pub(in crate::far) async fn learn_epoch(
         self: &Arc<Self>,
         chain: &Option<Chain>,
         mode: Mode,
@@ -74,19 +62,23 @@ impl Part {
         let ask = sync::lock(&self.state).epoch.ask(self.object.clock().now());
         match ask {
             Ask::No => Ok(()),
-            Ask::First => self.ask_epoch(chain.clone(), mode, budget).await,
+            Ask::First => {
+                let asked = self.ask_epoch(chain.clone(), mode, budget).await;
+                asked.inspect_err(|failure| self.count_failure(failure))
+            }
             Ask::Behind => {
                 let part = self.clone();
-                runner::spawn(Box::pin(async move {
-                    let mut budget = Budget::new(part.object.deadline());
-                    let asked = part.ask_epoch(None, Mode::Here, &mut budget).await;
-                    if asked.is_err() {
-                        sync::lock(&part.state).epoch.asked_in_vain();
-                    }
-                }));
+                runner::spawn(Box::pin(async move { drop(part.ask_behind().await) }));
                 Ok(())
             }
         }
+    }
+
+    /// Asks where no caller waits.
+    async fn ask_behind(self: &Arc<Self>) -> Result<(), Failure> {
+        let mut budget = Budget::new(self.object.deadline());
+        let asked = self.ask_epoch(None, Mode::Here, &mut budget).await;
+        asked.inspect_err(|_| sync::lock(&self.state).epoch.asked_in_vain())
     }
 
     /// Asks for the epoch in the background, if it is not known: what was put in before it is known
@@ -97,13 +89,7 @@ impl Part {
             let heard: Heard = Arc::new(Signal::new());
             let (part, said) = (self.clone(), heard.clone());
             let learn = async move {
-                let mut budget = Budget::new(part.object.deadline());
-                let asked = part.ask_epoch(None, Mode::Here, &mut budget).await;
-                let outcome = asked.map_err(|failure| {
-                    sync::lock(&part.state).epoch.asked_in_vain();
-                    let name = &part.identity.name;
-                    Error::new(format!("the storage of `{name}` could not be read: {failure}"))
-                });
+                let outcome = part.ask_behind().await.map_err(|failure| part.unread(&failure));
                 let (record, owes) = {
                     let mut state = sync::lock(&part.state);
                     (state.pens.heed(&part.epoch_key), state.epoch.owes())
@@ -134,7 +120,7 @@ impl Part {
         let read = self.object.read(get, mode, budget).await?;
         let said = read.and_then(|bytes| self.read_record(&bytes));
         let (now, stamp) = (self.object.clock().now(), self.object.clock().stamp());
-        let begin = {
+        let duty = {
             let mut state = sync::lock(&self.state);
             let owes = state.epoch.learn(said, self.opened, now, stamp);
             self.object.clock().meet(state.epoch.value());
@@ -142,7 +128,7 @@ impl Part {
         };
         // Written in the background, but begun here: that cannot wait for this flight, either.
         let _inside = chain.map(reentry::enter);
-        drop(begin);
+        drop(duty);
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::far::object::Failure;
 use crate::far::pens::Write;
 use crate::far::stats::Count;
-use crate::far::writing::Begin;
+use crate::far::writing::Duty;
 use crate::receipt::Heard;
 use crate::signal::Signal;
 use crate::sync;
@@ -28,7 +28,7 @@ impl Part {
         sealed: &Sealed,
         limit: Duration,
         replaces: bool,
-    ) -> Option<Begin> {
+    ) -> Option<Duty> {
         let Sealed { key, bytes, params, begun, epoch } = sealed;
         let mut state = sync::lock(&self.state);
         let State { epoch: now, pens } = &mut *state;
@@ -48,7 +48,7 @@ impl Part {
         }
         let write = Write::Set(bytes.clone(), params.clone(), *begun);
         let is_ours = pens.queue(&key.key, write, None, None);
-        is_ours.then(|| Begin::new(self.clone(), key.key.clone(), limit))
+        is_ours.then(|| Duty::new(self.clone(), key.key.clone(), limit))
     }
 
     /// Queues a write that nothing older survives: a removal, or an entry put in from outside. As
@@ -58,7 +58,7 @@ impl Part {
         key: &FarKey,
         sealed: Option<&Sealed>,
         limit: Duration,
-    ) -> (Option<Begin>, Heard) {
+    ) -> (Option<Duty>, Heard) {
         let heard: Heard = Arc::new(Signal::new());
         let mut state = sync::lock(&self.state);
         if state.pens.is_full() {
@@ -79,23 +79,23 @@ impl Part {
         };
         let is_ours = state.pens.queue(&key.key, write, Some(fence), Some(heard.clone()));
         drop(state);
-        (is_ours.then(|| Begin::new(self.clone(), key.key.clone(), limit)), heard)
+        (is_ours.then(|| Duty::new(self.clone(), key.key.clone(), limit)), heard)
     }
 
     /// Begins a new epoch: nothing that was loaded before is believed from now on. As
     /// [`queue_load`](Self::queue_load).
-    pub(in crate::far) fn begin_epoch(self: &Arc<Self>) -> (Option<Begin>, Heard) {
+    pub(in crate::far) fn begin_epoch(self: &Arc<Self>) -> (Option<Duty>, Heard) {
         let heard: Heard = Arc::new(Signal::new());
         let mut state = sync::lock(&self.state);
         state.epoch.begin(self.object.clock().stamp());
         let orphans = state.pens.clear();
-        let begin = self.queue_record(&mut state, Some(heard.clone()));
+        let duty = self.queue_record(&mut state, Some(heard.clone()));
         for orphan in orphans {
             // What waited for its turn is of the old epoch now. Whoever waited for it waits for the
             // new one to be known.
             state.pens.attend(&self.epoch_key, orphan);
         }
-        (begin, heard)
+        (duty, heard)
     }
 
     /// Begins a write that waits.
@@ -180,9 +180,8 @@ impl Part {
             }
             let removed = self.object.remove(keys.clone()).await;
             for key in &keys {
-                let outcome = removed.as_ref().map_err(Failure::again).copied();
-                if self.end_write(key, &Write::Remove, outcome) {
-                    drop(Begin::new(self.clone(), key.clone(), self.object.deadline()));
+                if self.end_write(key, &Write::Remove, removed.clone()) {
+                    drop(Duty::new(self.clone(), key.clone(), self.object.deadline()));
                 }
             }
             match removed {

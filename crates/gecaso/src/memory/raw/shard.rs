@@ -139,6 +139,11 @@ impl<T> Part<T> {
         Writing { core: sync::lock(&shard.core), shard, part: self }
     }
 
+    pub(in super::super) fn try_lock(&self, shard: usize) -> Option<Writing<'_, T>> {
+        let shard = &self.shards[shard];
+        Some(Writing { core: sync::try_lock(&shard.core)?, shard, part: self })
+    }
+
     /// Whether something waits in a shard for those who held it. Asked by who has just let go.
     #[inline]
     pub(in super::super) fn waits(&self, shard: usize) -> bool {

@@ -108,22 +108,17 @@ impl Plan {
         if !faults.only.is_empty() && !faults.only.contains(&operation) {
             return Plan::default();
         }
-        let blow = match () {
-            () if stall => Some(Blow::Stall),
-            () if panic => Some(Blow::Panic),
-            () if error => Some(Blow::Error),
-            () => None,
-        };
-        let [one, other] = match operation {
+        let blows = [(stall, Blow::Stall), (panic, Blow::Panic), (error, Blow::Error)];
+        let blow = blows.into_iter().find_map(|(strikes, blow)| strikes.then_some(blow));
+        let lies = match operation {
             Operation::Get => [(faults.corruption, Lie::Corrupt), (faults.old_values, Lie::Old)],
             Operation::Set => [(faults.lost_sets, Lie::Lost), (faults.late_sets, Lie::Late)],
             Operation::Remove => [(faults.lost_removes, Lie::Lost), (0.0, Lie::Late)],
         };
-        let lie = match () {
-            () if is_below(first, one.0) => Some(one.1),
-            () if is_below(second, other.0) => Some(other.1),
-            () => None,
-        };
+        let lie = [first, second]
+            .into_iter()
+            .zip(lies)
+            .find_map(|(roll, (probability, lie))| is_below(roll, probability).then_some(lie));
         Plan {
             delay: delay.then_some((delay_at, delay_for)),
             blow: blow.map(|blow| (blow_at, blow)),

@@ -12,6 +12,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
+use std::task::Poll;
 
 /// Operations that a report shows, the last ones.
 const SHOWN: usize = 12;
@@ -78,20 +79,20 @@ impl<'a, S: Storage> Probe<'a, S> {
         let with = if *params == Params::new() { "" } else { ", with parameters" };
         self.done.push(format!("set {key:?} to {}{with}", shown(Some(value))));
         let storage = self.run.storage;
-        self.ask(|| storage.set(key, value, params), "Ok").await
+        self.ask(|| storage.set(key, value, params)).await
     }
 
     pub(super) async fn get(&mut self, key: &str) -> Result<Option<Vec<u8>>, Broken> {
         self.done.push(format!("get {key:?}"));
         let storage = self.run.storage;
-        self.ask(|| storage.get(key), "Ok").await
+        self.ask(|| storage.get(key)).await
     }
 
     pub(super) async fn remove(&mut self, keys: &[&str]) -> Result<(), Broken> {
         let all = if keys.len() > 4 { format!("{} keys", keys.len()) } else { format!("{keys:?}") };
         self.done.push(format!("remove {all}"));
         let storage = self.run.storage;
-        self.ask(|| storage.remove(keys), "Ok").await
+        self.ask(|| storage.remove(keys)).await
     }
 
     /// Looks the key up and compares.
@@ -130,7 +131,7 @@ impl<'a, S: Storage> Probe<'a, S> {
                     break;
                 }
             }
-            std::task::Poll::Ready(())
+            Poll::Ready(())
         })
         .await;
     }
@@ -146,7 +147,7 @@ impl<'a, S: Storage> Probe<'a, S> {
     }
 
     /// Awaits an operation: an error, a panic or silence break the promise.
-    async fn ask<T, F>(&mut self, begin: impl FnOnce() -> F, wanted: &str) -> Result<T, Broken>
+    async fn ask<T, F>(&mut self, begin: impl FnOnce() -> F) -> Result<T, Broken>
     where
         F: Future<Output = crate::Result<T>>,
     {
@@ -158,7 +159,7 @@ impl<'a, S: Storage> Probe<'a, S> {
             Some(Err(panic)) => format!("a panic: {panic}"),
             None => format!("nothing, within {:?}", self.run.limit),
         };
-        Err(self.broken(came, wanted))
+        Err(self.broken(came, "Ok"))
     }
 }
 
@@ -168,13 +169,10 @@ async fn caught<F: Future>(begin: impl FnOnce() -> F) -> Result<F::Output, Strin
         let text = panic.downcast_ref::<&str>().map(|text| text.to_string());
         text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "?".into())
     };
-    let mut future = pin!(catch_unwind(AssertUnwindSafe(begin)).map_err(said)?);
+    let mut future = pin!(async { begin().await });
     poll_fn(|cx| {
         let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));
-        match polled {
-            Ok(poll) => poll.map(Ok),
-            Err(panic) => std::task::Poll::Ready(Err(said(panic))),
-        }
+        polled.map_or_else(|panic| Poll::Ready(Err(said(panic))), |polled| polled.map(Ok))
     })
     .await
 }

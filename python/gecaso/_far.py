@@ -1,0 +1,330 @@
+"""Functions over storages that users wrote: the steps of a load, inside a flight of the core.
+
+The storage gets values as they are. It may fail, stall or be out of reach: then the call runs its
+body, and the storage is left alone for a while. What is told it here is told in order: a load that
+began before an invalidation may still write, so until that write has ended and been undone, this
+process does not believe the storage about that key.
+"""
+
+import asyncio
+import asyncio.events
+import collections
+import contextvars
+import threading
+import time
+import warnings
+
+from gecaso import _forks, _gecaso, _loops
+from gecaso._receipt import Receipt
+
+_NOTHING = object()
+
+FAILURES = 5
+"""After so many failures in a row a storage is left alone."""
+PAUSE = 1.0
+"""For so many seconds."""
+MOST_KNOWN = 10_000
+"""Keys that are remembered, so that `cache_clear` can remove them."""
+AT_ONCE = 500
+"""Keys that one `remove` is given."""
+MOST_OWED = 10_000
+"""Removals that are repeated later; beyond them nothing in the storage is believed."""
+
+
+class Part:
+    """One function's part of a storage."""
+
+    def __init__(self, storage, name, version, hash_key, params, is_async, deadline, loop):
+        self.storage = storage
+        self.name = name
+        self.names = []
+        self.version = version
+        self.hash_key = hash_key
+        self.params = params
+        self.is_async = is_async
+        self.deadline = deadline
+        self.loop = loop
+        self.errors = self.hits = self.sets = 0
+        self._waits = False
+        self._lock = threading.Lock()
+        self._loads = collections.defaultdict(set)
+        # Keys about which the storage is not believed: how many writes are under way.
+        self._doubtful = collections.Counter()
+        self._owed = {}
+        self._known = {}
+        # After a clear: the keys that the storage is believed about, because they came later.
+        self._since_clear = None
+        self._failures = 0
+        self._closed_until = 0.0
+        self._warned = False
+        # Whether this context is inside of the storage now.
+        self._asking = contextvars.ContextVar("gecaso._asking", default=False)
+        _forks.renew_after(self)
+
+    def _after_fork(self):
+        """The threads of the other process are not here; what it owes, it pays."""
+        self._lock = threading.Lock()
+        self._loads.clear()
+        self._doubtful = collections.Counter(dict.fromkeys(self._owed, 1))
+
+    # What is asked of the storage.
+
+    async def _ask(self, operation, *args, **params):
+        """Does something with the storage, wherever this function's calls run."""
+        asking = self._asking.set(True)
+        try:
+            if self.is_async and asyncio.events._get_running_loop() is not None:
+                answer = await _loops.bounded(operation(*args, **params), self.deadline)
+            elif self.is_async and _in_trio():
+                answer = await operation(*args, **params)
+            else:
+                answer = self._ask_now(operation, args, params)
+        except KeyError:
+            self._failures = 0
+            raise
+        except Exception as error:
+            self._failed(operation, error)
+            raise
+        finally:
+            self._asking.reset(asking)
+        self._failures = 0
+        return answer
+
+    def _ask_now(self, operation, args, params):
+        if not self._waits:
+            try:
+                return _loops.step(operation(*args, **params))
+            except _loops.Waits:
+                self._waits = True
+        return _loops.in_background(lambda: operation(*args, **params), self.deadline, self.loop)
+
+    def _failed(self, operation, error):
+        self.errors += 1
+        self._failures += 1
+        if self._failures >= FAILURES:
+            self._closed_until = time.monotonic() + PAUSE
+        if not self._warned:
+            self._warned = True
+            text = f"{self.name}: {operation.__qualname__} failed, and calls go on without: "
+            warnings.warn(f"{text}{type(error).__name__}: {error}", RuntimeWarning, stacklevel=2)
+
+    def _is_open(self):
+        """Whether the storage is left alone for now."""
+        return self._failures >= FAILURES and time.monotonic() < self._closed_until
+
+    # Keys.
+
+    def arguments(self, parts):
+        """The arguments of a call as bytes: what makes two calls the same."""
+        return _gecaso._encode_arguments(parts, self.names)
+
+    def key(self, arguments):
+        """The key of a call in the storage."""
+        return _gecaso._storage_key(self.name, self.version, arguments, self.hash_key)
+
+    # The steps of a load.
+
+    async def load(self, arguments, body):
+        """What the storage has, or what the body brings; `body` is a coroutine function."""
+        if self._asking.get():
+            return await body()  # the storage itself has called the function
+        believed = not self._is_open()
+        key = self.key(arguments)
+        load = _Load()
+        with self._lock:
+            self._loads[key].add(load)
+        try:
+            if believed and await self._settled(key):
+                value = await self._look(key)
+                if value is not _NOTHING:
+                    return value
+            begun, clock = time.time_ns(), time.perf_counter_ns()
+            value = await body()
+            took = time.perf_counter_ns() - clock
+            if believed and not self._is_open():
+                await self._store(load, key, arguments, value, begun, took)
+            return value
+        finally:
+            with self._lock:
+                loads = self._loads[key]
+                loads.discard(load)
+                if not loads:
+                    del self._loads[key]
+
+    async def _look(self, key):
+        try:
+            value = await self._ask(self.storage.get, key)
+        except Exception:
+            return _NOTHING
+        self.hits += 1
+        self._know(key)
+        return value
+
+    async def _store(self, load, key, arguments, value, begun, took):
+        with self._lock:
+            if not load.is_valid:
+                return
+            self._doubtful[key] += 1
+        try:
+            await self._set(key, arguments, value, begun, took)
+        except Exception:
+            pass
+        else:
+            self._came(key, load)
+        finally:
+            # The removal that came meanwhile may have been overtaken by this write.
+            if not load.is_valid:
+                await self._remove(key)
+            self._believe(key)
+
+    def _know(self, key):
+        """Remembers a key that is in the storage."""
+        with self._lock:
+            self._known[key] = None
+            if len(self._known) > MOST_KNOWN:
+                del self._known[next(iter(self._known))]
+
+    def _came(self, key, load=None):
+        """An entry has come into the storage; after a clear it may be believed."""
+        self._know(key)
+        with self._lock:
+            cleared = self._since_clear
+            if cleared is not None and len(cleared) < MOST_KNOWN:
+                if load is None or load.is_valid:
+                    cleared.add(key)
+
+    async def _set(self, key, arguments, value, begun, took):
+        sealing = _gecaso._sealing(self.name, self.version, arguments, value, begun, took)
+        with sealing:
+            await self._ask(self.storage.set, key, value, **self.params)
+        self.sets += 1
+
+    async def _remove(self, *keys):
+        """Removes keys; the error if they could not be, which are then owed."""
+        try:
+            if self._is_open():
+                raise ConnectionError("it has failed too often and was not asked")
+            await self._ask(self.storage.remove, *keys)
+        except Exception as error:
+            with self._lock:
+                for key in keys:
+                    if key not in self._owed:
+                        self._owed[key] = None
+                        self._doubtful[key] += 1
+            return error
+        with self._lock:
+            for key in keys:
+                if self._owed.pop(key, _NOTHING) is None:
+                    self._doubtful[key] -= 1
+                    if not self._doubtful[key]:
+                        del self._doubtful[key]
+        return None
+
+    def _believe(self, key):
+        with self._lock:
+            self._doubtful[key] -= 1
+            if self._doubtful[key] <= 0:
+                del self._doubtful[key]
+
+    async def _settled(self, key):
+        """Whether the storage is believed about a key; pays what is owed first."""
+        if self._since_clear is not None and key not in self._since_clear:
+            return False
+        if not self._doubtful:
+            return True
+        if key in self._owed:
+            await self._remove(key)
+        with self._lock:
+            return len(self._owed) <= MOST_OWED and key not in self._doubtful
+
+    # What comes from the side.
+
+    def _begin_change(self, key):
+        with self._lock:
+            for load in self._loads.get(key, ()):
+                load.is_valid = False
+            self._doubtful[key] += 1
+
+    def invalidate(self, arguments):
+        """Removes an entry; loads that run now are not believed afterwards."""
+        key = self.key(arguments)
+        self._begin_change(key)
+
+        async def remove():
+            try:
+                return await self._remove(key)
+            finally:
+                self._believe(key)
+
+        return self._tell(remove)
+
+    def insert(self, arguments, value):
+        """Puts an entry in."""
+        key = self.key(arguments)
+        self._begin_change(key)
+
+        async def put():
+            try:
+                await self._set(key, arguments, value, time.time_ns(), 0)
+                self._came(key)
+            except Exception as error:
+                # What is there now is not right any more.
+                await self._remove(key)
+                return error
+            finally:
+                self._believe(key)
+
+        return self._tell(put)
+
+    def clear(self):
+        """Forgets every entry. Those that this process knows of are removed; of others the storage
+        is not believed any more, until they have been written anew."""
+        with self._lock:
+            for loads in self._loads.values():
+                for load in loads:
+                    load.is_valid = False
+            self._since_clear = set()
+            keys, self._known = list(self._known), {}
+
+        async def remove():
+            errors = [
+                await self._remove(*keys[at : at + AT_ONCE]) for at in range(0, len(keys), AT_ONCE)
+            ]
+            return next((error for error in errors if error is not None), None)
+
+        return self._tell(remove)
+
+    def _tell(self, change):
+        """Does `change()` with the storage: at once, or in the running loop."""
+        loop = asyncio.events._get_running_loop()
+        if self.is_async and loop is not None:
+            return Receipt(task=loop.create_task(change()))
+        if self.is_async:
+            try:
+                return Receipt(error=_loops.step(change()))
+            except _loops.Waits:
+                return Receipt(error=_loops.in_background(change, self.deadline, self.loop))
+        return Receipt(error=_loops.step(change()))
+
+
+class _Load:
+    """A load under way."""
+
+    __slots__ = ("is_valid",)
+
+    def __init__(self):
+        self.is_valid = True
+
+
+def _in_trio():
+    import sys
+
+    if "trio" not in sys.modules:
+        return False
+    import trio
+
+    try:
+        trio.lowlevel.current_trio_token()
+    except RuntimeError:
+        return False
+    return True

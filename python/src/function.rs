@@ -1,0 +1,467 @@
+//! A decorated function: what the package's `Cached` inherits from.
+//!
+//! The hit path is in `raw/entry`, everything that is not in a hurry is here. Conventions, names and
+//! words are the package's, in Python.
+
+use crate::awaiting::Awaiting;
+use crate::failed;
+use crate::near::Near;
+use crate::raw::arguments::{Call, FEW, Key, Parameter, Parts, Signature, to_object};
+use crate::raw::compare::Hashed;
+use crate::raw::entry::{self, Kept};
+use crate::raw::object::{self, Object};
+use gecaso::Cache;
+use gecaso::face::calls;
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::ffi;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString, PyTuple, PyType};
+use std::cell::Cell;
+use std::time::Duration;
+
+/// A function whose results are kept.
+#[pyclass(frozen, subclass, dict, weakref, module = "gecaso._gecaso")]
+pub(crate) struct Function {
+    vectorcall: ffi::vectorcallfunc,
+    /// Nothing only in the one that `install` looks at.
+    inner: Option<Box<Inner>>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) body: Object,
+    pub(crate) signature: Signature,
+    /// Makes the key in the place of the arguments.
+    pub(crate) make_key: Option<Object>,
+    /// Makes the copy that a caller gets.
+    copy: Option<Object>,
+    pub(crate) cache: Cache<Key<false>, Object>,
+    is_async: bool,
+    single: bool,
+}
+
+impl Inner {
+    #[inline]
+    pub(crate) fn is_single(&self) -> bool {
+        self.single
+    }
+
+    #[inline]
+    pub(crate) fn copies(&self) -> bool {
+        self.copy.is_some()
+    }
+
+    /// The key of parts, if the entry has to go with one of them.
+    pub(crate) fn tied(&self, parts: &Parts) -> Option<Key<false>> {
+        // SAFETY: those who have parts in hand hold the interpreter's lock.
+        #[allow(unsafe_code)]
+        parts.has_tokens().then(|| Key(unsafe { to_object(parts.as_slice(), self.single) }))
+    }
+
+    /// A copy of a value, or null and an exception.
+    pub(crate) fn copy(&self, py: Python<'_>, value: Object) -> *mut ffi::PyObject {
+        let Some(copy) = &self.copy else { return value.into_ptr() };
+        match copy.bind(py).call1((value.bind(py),)) {
+            Ok(copied) => copied.into_ptr(),
+            Err(error) => {
+                error.restore(py);
+                std::ptr::null_mut()
+            }
+        }
+    }
+
+    /// The name of the function, for messages.
+    pub(crate) fn name(&self, py: Python<'_>) -> String {
+        let name = self.body.bind(py).getattr("__qualname__");
+        name.map_or_else(|_| "function".into(), |name| name.to_string())
+    }
+
+    /// The parameter that a part of a key comes from.
+    pub(crate) fn name_of_part(&self, py: Python<'_>, at: usize) -> Option<String> {
+        if self.make_key.is_some() {
+            return None;
+        }
+        let mut parts = self.signature.parameters.iter().filter(|one| !one.is_skipped);
+        parts.nth(at).map(|parameter| parameter.name.bind(py).to_string())
+    }
+
+    /// Why arguments do not fit the signature: as Python says it.
+    pub(crate) fn misfit(&self, py: Python<'_>, kept: &Kept) -> PyErr {
+        let bound = || {
+            let inspect = py.import("inspect")?;
+            let signature = inspect.call_method1("signature", (self.body.bind(py),))?;
+            let (args, kwargs) = kept.to_python(py)?;
+            signature.call_method("bind", args, Some(&kwargs))
+        };
+        match bound() {
+            Err(error) => error,
+            Ok(_) => PyTypeError::new_err("the arguments do not fit the signature"),
+        }
+    }
+}
+
+/// A parameter as the package describes it: name, default, whether it is skipped.
+type Described<'py> = (Bound<'py, PyString>, Option<(Bound<'py, PyAny>,)>, bool);
+
+#[pymethods]
+impl Function {
+    #[new]
+    #[pyo3(signature = (body, storage, *, parameters, by_position_only, by_position, rest, more,
+                        make_key, copy, ttl, is_async))]
+    #[allow(clippy::too_many_arguments)] // by name only, from one place
+    fn new(
+        body: &Bound<'_, PyAny>,
+        storage: &Bound<'_, Near>,
+        parameters: Vec<Described<'_>>,
+        by_position_only: usize,
+        by_position: usize,
+        rest: Option<bool>,
+        more: Option<bool>,
+        make_key: Option<Bound<'_, PyAny>>,
+        copy: Option<Bound<'_, PyAny>>,
+        ttl: Option<f64>,
+        is_async: bool,
+    ) -> PyResult<Self> {
+        let py = body.py();
+        if by_position_only > by_position || by_position > parameters.len() {
+            return Err(PyValueError::new_err("parameters out of order"));
+        }
+        let ttl = ttl.map(Duration::try_from_secs_f64).transpose();
+        let ttl = ttl.map_err(|error| PyValueError::new_err(error.to_string()))?;
+        let mut known = Vec::new();
+        for (name, default, is_skipped) in parameters {
+            let name = PyString::intern(py, name.to_str()?).into_any().into();
+            let default = default.map(|(default,)| default.into());
+            known.push(Parameter { name, default, is_skipped });
+        }
+        let is_simple = rest.is_none() && more.is_none() && known.iter().all(|one| !one.is_skipped);
+        let marker = py.get_type::<Function>().into_any().into();
+        let is_fast = is_simple && make_key.is_none() && by_position == known.len();
+        let few = is_simple && make_key.is_none() && known.len() <= FEW;
+        let signature = Signature {
+            all_simple: if few { known.len() } else { usize::MAX },
+            all_by_position: if is_fast { known.len() } else { usize::MAX },
+            parameters: known,
+            by_position_only,
+            by_position,
+            rest,
+            more,
+            marker,
+            is_simple,
+        };
+        let single = make_key.is_some() || signature.is_single();
+        let inner = Inner {
+            body: body.clone().into(),
+            signature,
+            make_key: make_key.map(Object::from),
+            copy: copy.map(Object::from),
+            cache: storage.get().open(ttl),
+            is_async,
+            single,
+        };
+        let vectorcall = if is_async { entry::call_async } else { entry::call };
+        Ok(Function { vectorcall, inner: Some(Box::new(inner)) })
+    }
+
+    /// Only what finds a call slot here; calls go another way.
+    #[pyo3(signature = (*args, **kwargs))]
+    fn __call__<'py>(
+        slf: &Bound<'py, Self>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        slf.as_any().call(args, kwargs)
+    }
+
+    fn __get__<'py>(
+        slf: &Bound<'py, Self>,
+        instance: Option<&Bound<'py, PyAny>>,
+        _owner: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        object::method(slf.as_any(), instance)
+    }
+
+    /// The value that is kept for a call, in a tuple, or nothing. Counts nothing.
+    #[pyo3(signature = (args, kwargs))]
+    fn _peek<'py>(
+        &self,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Option<(Bound<'py, PyAny>,)>> {
+        let py = args.py();
+        let inner = self.inner();
+        let found = self.with_key(args, kwargs, |call, _| match call {
+            Either::Plain(call) => calls::peek(&inner.cache, call),
+            Either::Foreign(call) => calls::peek(&inner.cache, call),
+        })?;
+        Ok(found.map(|value| (value.bind(py),)))
+    }
+
+    /// Removes what is kept for a call.
+    #[pyo3(signature = (args, kwargs))]
+    fn _invalidate(
+        &self,
+        args: &Bound<'_, PyTuple>,
+        kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<()> {
+        let inner = self.inner();
+        self.with_key(args, kwargs, |call, _| {
+            drop(match call {
+                Either::Plain(call) => calls::invalidate(&inner.cache, call),
+                Either::Foreign(call) => calls::invalidate(&inner.cache, call),
+            });
+        })
+    }
+
+    /// Keeps a value for a call.
+    #[pyo3(signature = (value, args, kwargs))]
+    fn _insert(
+        slf: &Bound<'_, Self>,
+        value: Bound<'_, PyAny>,
+        args: &Bound<'_, PyTuple>,
+        kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<()> {
+        let inner = slf.get().inner();
+        let value = Object::from(value);
+        let tied = slf.get().with_key(args, kwargs, |call, tied| match call {
+            Either::Plain(call) => {
+                drop(calls::insert(&inner.cache, call, value));
+                tied.map(|key| (call.hash, key))
+            }
+            Either::Foreign(call) => {
+                drop(calls::insert(&inner.cache, call, value));
+                tied.map(|key| (call.hash, key))
+            }
+        })?;
+        if let Some((hash, key)) = tied {
+            crate::identity::stored(slf, hash, &key);
+        }
+        Ok(())
+    }
+
+    /// Runs the body of a synchronous function and keeps what it returns; of an asynchronous one,
+    /// something to await that does.
+    #[pyo3(signature = (args, kwargs))]
+    fn _refresh<'py>(
+        slf: &Bound<'py, Self>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let inner = slf.get().inner();
+        let kept = Kept::from_python(args, kwargs);
+        let mut parts = Parts::new();
+        let Hashed { hash, is_plain } = entry::key_of_kept(py, inner, &kept, &mut parts)?;
+        let raised = Cell::new(false);
+        let single = inner.is_single();
+        let tied = inner.tied(&parts);
+        let parts = parts.as_slice();
+        let missed = match is_plain {
+            true => calls::missed(
+                &inner.cache,
+                &Call::<true, false> { hash, parts, single, raised: &raised },
+            ),
+            false => calls::missed(
+                &inner.cache,
+                &Call::<false, false> { hash, parts, single, raised: &raised },
+            ),
+        };
+        if inner.is_async {
+            let awaiting = Awaiting::new(slf, missed, hash, tied, kept, true);
+            return Ok(awaiting.into_bound(py)?.into_any());
+        }
+        let body = || entry::run_kept(inner, &kept);
+        let reload = || calls::reload(&inner.cache, missed, body);
+        let value = failed::caught(py, || crate::chain::within(py, reload))?;
+        if let Some(key) = &tied {
+            crate::identity::stored(slf, hash, key);
+        }
+        Ok(value.bind(py))
+    }
+
+    /// The arguments of a call bound to the signature; what came by `**more` is a dict at the end.
+    #[pyo3(signature = (args, kwargs))]
+    fn _bind<'py>(
+        &self,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyTuple>> {
+        let py = args.py();
+        let kept = Kept::from_python(args, kwargs);
+        let inner = self.inner();
+        let mut parts = Parts::new();
+        // SAFETY: the arguments are valid, and the lock is held.
+        #[allow(unsafe_code)]
+        let bound = unsafe {
+            if !inner.signature.bind(kept.given(), &mut parts) {
+                return Err(inner.misfit(py, &kept));
+            }
+            to_object(parts.as_slice(), false)
+        };
+        let bound = bound.bind(py).cast_into::<PyTuple>()?;
+        if inner.signature.more != Some(true) {
+            return Ok(bound);
+        }
+        let marker = bound.iter().position(|part| part.as_ptr() == inner.signature.marker.as_ptr());
+        let more = PyDict::new(py);
+        let first = marker.unwrap_or(bound.len());
+        let named: Vec<_> = bound.iter().skip(first + 1).collect();
+        for pair in named.chunks_exact(2) {
+            more.set_item(&pair[0], &pair[1])?;
+        }
+        let before = bound.iter().take(first);
+        PyTuple::new(py, before.chain([more.into_any()]).collect::<Vec<_>>())
+    }
+
+    /// Removes every entry.
+    fn _clear(&self) {
+        drop(self.inner().cache.clear());
+    }
+
+    /// Hits, misses, loads, seconds in loads, evictions, expirations, entries.
+    fn _stats(&self) -> (u64, u64, u64, f64, u64, u64, u64) {
+        let stats = self.inner().cache.stats();
+        (
+            stats.hits,
+            stats.misses,
+            stats.loads,
+            stats.load_time.as_secs_f64(),
+            stats.evictions,
+            stats.expirations,
+            stats.entries,
+        )
+    }
+
+    /// In a child process: what ran in threads that it does not have never lands.
+    fn _after_fork(&self) {
+        calls::forget_flights(&self.inner().cache);
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        let Some(inner) = &self.inner else { return Ok(()) };
+        let mut outcome = Ok(());
+        let mut see = |object: &Object| {
+            if outcome.is_ok() {
+                outcome = object::visit(&visit, object);
+            }
+        };
+        see(&inner.body);
+        inner.make_key.iter().for_each(&mut see);
+        inner.copy.iter().for_each(&mut see);
+        inner.signature.parameters.iter().flat_map(|one| &one.default).for_each(&mut see);
+        // An entry that is being changed is not seen, and so taken to be in use.
+        calls::show_entries(&inner.cache, |key, value| {
+            see(&key.0);
+            see(value);
+        });
+        outcome
+    }
+
+    fn __clear__(&self) {
+        if let Some(inner) = &self.inner {
+            drop(inner.cache.clear());
+        }
+    }
+}
+
+/// A call in search of its entry, of either kind.
+enum Either<'a> {
+    Plain(&'a Call<'a, true, false>),
+    Foreign(&'a Call<'a, false, false>),
+}
+
+impl Function {
+    #[inline]
+    pub(crate) fn inner(&self) -> &Inner {
+        match &self.inner {
+            Some(inner) => inner,
+            None => unreachable!("nobody outside has one without"),
+        }
+    }
+
+    /// Does something with the entry of a call. Comparing keys may raise.
+    fn with_key<T>(
+        &self,
+        args: &Bound<'_, PyTuple>,
+        kwargs: Option<&Bound<'_, PyDict>>,
+        act: impl FnOnce(Either<'_>, Option<Key<false>>) -> T,
+    ) -> PyResult<T> {
+        let py = args.py();
+        let inner = self.inner();
+        let kept = Kept::from_python(args, kwargs);
+        let mut parts = Parts::new();
+        let Hashed { hash, is_plain } = entry::key_of_kept(py, inner, &kept, &mut parts)?;
+        let raised = Cell::new(false);
+        let single = inner.is_single();
+        let tied = inner.tied(&parts);
+        let parts = parts.as_slice();
+        let done = match is_plain {
+            true => act(Either::Plain(&Call { hash, parts, single, raised: &raised }), tied),
+            false => act(Either::Foreign(&Call { hash, parts, single, raised: &raised }), tied),
+        };
+        match raised.get() {
+            true => Err(PyErr::fetch(py)),
+            false => Ok(done),
+        }
+    }
+
+    /// Removes an entry whose key nobody can ask for any more.
+    pub(crate) fn forget(&self, hash: u64, key: &Key<false>) {
+        self.by_key(hash, key, |inner, call| match call {
+            Either::Plain(call) => drop(calls::invalidate(&inner.cache, call)),
+            Either::Foreign(call) => drop(calls::invalidate(&inner.cache, call)),
+        });
+    }
+
+    /// Whether there is an entry with this key.
+    pub(crate) fn holds(&self, hash: u64, key: &Key<false>) -> bool {
+        self.by_key(hash, key, |inner, call| match call {
+            Either::Plain(call) => calls::peek(&inner.cache, call).is_some(),
+            Either::Foreign(call) => calls::peek(&inner.cache, call).is_some(),
+        })
+    }
+
+    #[allow(unsafe_code)]
+    fn by_key<T>(&self, hash: u64, key: &Key<false>, act: impl Fn(&Inner, Either<'_>) -> T) -> T {
+        let inner = self.inner();
+        let object = key.0.as_ptr();
+        let mut parts = match inner.is_single() {
+            true => Parts::of([object].into_iter()),
+            // SAFETY: keys of more than one part are tuples, and the lock is held.
+            false => unsafe {
+                let count = ffi::PyTuple_GET_SIZE(object);
+                Parts::of((0..count).map(|at| ffi::PyTuple_GET_ITEM(object, at)))
+            },
+        };
+        let raised = Cell::new(false);
+        let single = inner.is_single();
+        // SAFETY: the parts are those of a key that lives. They have been hashed before.
+        let is_plain = unsafe { parts.hash(false).is_ok_and(|hashed| hashed.is_plain) };
+        let parts = parts.as_slice();
+        let done = match is_plain {
+            true => act(inner, Either::Plain(&Call { hash, parts, single, raised: &raised })),
+            false => act(inner, Either::Foreign(&Call { hash, parts, single, raised: &raised })),
+        };
+        if raised.get() {
+            // SAFETY: an exception is set, and nobody is there to get it.
+            unsafe { ffi::PyErr_Clear() };
+        }
+        done
+    }
+}
+
+/// Makes calls of this subclass of `Function` go the short way.
+#[pyfunction]
+fn install(class: &Bound<'_, PyType>) -> PyResult<()> {
+    let py = class.py();
+    let probe = Bound::new(py, Function { vectorcall: entry::call, inner: None })?;
+    let offset = entry::offset_in(probe.as_any(), &raw const probe.get().vectorcall);
+    entry::install(&py.get_type::<Function>(), offset);
+    entry::install(class, offset);
+    Ok(())
+}
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Function>()?;
+    module.add_function(wrap_pyfunction!(install, module)?)
+}

@@ -1,0 +1,427 @@
+//! What CPython calls: the hit paths of synchronous and asynchronous functions.
+//!
+//! PyO3 has no vectorcall for its classes, so `install` adds it to a class of ours, as a class
+//! written in C would have it from the start.
+
+use super::arguments::{Borrowed, Call, FEW, Given, Key, Parts, to_object};
+use super::compare::{self, Hashed, mix};
+use super::object::Object;
+use super::ready;
+use crate::awaiting::Awaiting;
+use crate::chain;
+use crate::failed::{self, Failed};
+use crate::function::{Function, Inner};
+use gecaso::face::calls::{self, Missed};
+use pyo3::exceptions::PyTypeError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::PyType;
+use std::cell::Cell;
+use std::ffi::c_void;
+use std::ptr::null_mut;
+
+/// Makes calls of a class and of its subclass go through the pointer at `offset` of its instances.
+pub(crate) fn install(class: &Bound<'_, PyType>, offset: usize) {
+    // SAFETY: a heap type that nobody has an instance of yet; the interpreter's lock is held. The
+    // offset is that of a field of type `vectorcallfunc` (see `offset_in`).
+    unsafe {
+        let type_ = class.as_type_ptr();
+        (*type_).tp_vectorcall_offset = offset as ffi::Py_ssize_t;
+        (*type_).tp_call = Some(ffi::PyVectorcall_Call);
+        (*type_).tp_flags |= ffi::Py_TPFLAGS_HAVE_VECTORCALL | ffi::Py_TPFLAGS_METHOD_DESCRIPTOR;
+        ffi::PyType_Modified(type_);
+    }
+}
+
+/// Where in an instance a field lies.
+pub(crate) fn offset_in<T>(instance: &Bound<'_, PyAny>, field: *const T) -> usize {
+    field as usize - instance.as_ptr() as usize
+}
+
+fn given(args: *const Borrowed, flags: usize, names: Borrowed) -> Given {
+    // The highest bit says that there is room before the first argument.
+    let count = flags & !ffi::PY_VECTORCALL_ARGUMENTS_OFFSET;
+    Given { args, count, names }
+}
+
+/// What a look-up came to.
+pub(crate) enum Looked {
+    Hit(Object),
+    /// With the hash, and with the key if the entry has to go with one of the arguments.
+    Miss(Missed<Key<false>>, u64, Option<Key<false>>),
+    /// The call does not fit the signature: the body says how.
+    Unbound,
+    /// An exception is set.
+    Raised,
+}
+
+/// Looks a call up.
+///
+/// # Safety
+///
+/// A call as CPython hands it over, and the interpreter's lock is held.
+#[inline]
+unsafe fn look(inner: &Inner, given: Given) -> Looked {
+    // SAFETY: the caller's.
+    unsafe {
+        if let Some(parts) = inner.signature.bind_in_place(given) {
+            // Nearly every call: its arguments are the key as they lie there.
+            if let Some(hash) = hash_plain(parts) {
+                return find_plain(inner, parts, hash);
+            }
+        } else {
+            let mut room = [null_mut(); FEW];
+            if let Some(parts) = inner.signature.bind_few(given, &mut room) {
+                if let Some(hash) = hash_plain(parts) {
+                    return find_plain(inner, parts, hash);
+                }
+            }
+        }
+        look_long(inner, given)
+    }
+}
+
+/// The hash of parts that are compared in place and kept alive by keys.
+#[inline]
+unsafe fn hash_plain(parts: &[Borrowed]) -> Option<u64> {
+    // SAFETY: the caller's.
+    unsafe {
+        if let &[part] = parts {
+            return compare::hash_atom(part);
+        }
+        let mut all = parts.len() as u64;
+        for &part in parts {
+            all = mix(all, compare::hash_atom(part)?);
+        }
+        Some(all)
+    }
+}
+
+#[inline]
+unsafe fn find_plain(inner: &Inner, parts: &[Borrowed], hash: u64) -> Looked {
+    let (single, raised) = (inner.is_single(), Cell::new(false));
+    let call = Call::<true, false> { hash, parts, single, raised: &raised };
+    match calls::find(&inner.cache, &call) {
+        Ok(value) => Looked::Hit(value),
+        Err(missed) => Looked::Miss(missed, hash, None),
+    }
+}
+
+/// Any call: arguments by name, defaults, what is skipped, and values of users' types.
+#[inline(never)]
+unsafe fn look_long(inner: &Inner, given: Given) -> Looked {
+    // SAFETY: the caller's.
+    unsafe {
+        let mut parts = Parts::new();
+        let Some(hashed) = key(inner, given, &mut parts) else { return Looked::Raised };
+        let Some(Hashed { hash, is_plain }) = hashed else { return Looked::Unbound };
+        let (single, raised) = (inner.is_single(), Cell::new(false));
+        let given = parts.as_slice();
+        let found = if is_plain {
+            let call = Call::<true, false> { hash, parts: given, single, raised: &raised };
+            calls::find(&inner.cache, &call)
+        } else {
+            let call = Call::<false, false> { hash, parts: given, single, raised: &raised };
+            calls::find(&inner.cache, &call)
+        };
+        match found {
+            _ if raised.get() => Looked::Raised,
+            Ok(value) => Looked::Hit(value),
+            Err(missed) => {
+                let tied = parts.has_tokens().then(|| Key(to_object(given, single)));
+                Looked::Miss(missed, hash, tied)
+            }
+        }
+    }
+}
+
+/// The hashed parts of a call's key. `None`: an exception is set; `Some(None)`: the call does not
+/// fit the signature.
+///
+/// # Safety
+///
+/// As [`look`].
+#[inline]
+pub(crate) unsafe fn key(inner: &Inner, given: Given, parts: &mut Parts) -> Option<Option<Hashed>> {
+    // SAFETY: the caller's.
+    unsafe {
+        if let Some(make_key) = &inner.make_key {
+            let key =
+                ffi::PyObject_Vectorcall(make_key.as_ptr(), given.args, given.count, given.names);
+            if key.is_null() {
+                return None;
+            }
+            *parts = Parts::one(&Object::from_owned(key));
+        } else if !inner.signature.bind(given, parts) {
+            return Some(None);
+        }
+        match parts.hash(true) {
+            Ok(hashed) => Some(Some(hashed)),
+            Err(_) => {
+                explain_unhashable(inner, parts);
+                None
+            }
+        }
+    }
+}
+
+/// Says which argument cannot be hashed, and what to do.
+#[cold]
+unsafe fn explain_unhashable(inner: &Inner, parts: &Parts) {
+    // SAFETY: an exception is set, and the interpreter's lock is held.
+    Python::attach(|py| {
+        let error = PyErr::fetch(py);
+        if !error.is_instance_of::<PyTypeError>(py) {
+            return error.restore(py);
+        }
+        let unhashable = parts.as_slice().iter().position(|&part| {
+            // SAFETY: the parts are valid.
+            let is = unsafe { super::compare::hash(part).is_err() };
+            if is {
+                drop(PyErr::take(py));
+            }
+            is
+        });
+        let name = unhashable.and_then(|at| inner.name_of_part(py, at));
+        let what = match name {
+            Some(name) => format!("argument {name:?} of {}()", inner.name(py)),
+            None => format!("an argument of {}()", inner.name(py)),
+        };
+        let said = PyTypeError::new_err(format!(
+            "{what} cannot be part of a cache key: {}; pass something hashable (a tuple, a \
+             frozenset), leave it out with _skip=, or make the key yourself with _key=",
+            error.value(py)
+        ));
+        said.set_cause(py, Some(error));
+        said.restore(py);
+    });
+}
+
+/// A call of a synchronous function.
+///
+/// # Safety
+///
+/// Called by CPython, through the pointer of a `Function`.
+pub(crate) unsafe extern "C" fn call(
+    function: Borrowed,
+    args: *const Borrowed,
+    flags: usize,
+    names: Borrowed,
+) -> Borrowed {
+    // SAFETY: called by CPython: the lock is held, and `function` is a `Function`.
+    unsafe {
+        let py = Python::assume_attached();
+        let bound = Borrowed_::from_ptr(py, function);
+        let function = bound.cast_unchecked::<Function>();
+        let inner = function.get().inner();
+        let given = given(args, flags, names);
+        match look(inner, given) {
+            Looked::Hit(value) if !inner.copies() => value.into_ptr(),
+            Looked::Hit(value) => inner.copy(py, value),
+            Looked::Miss(missed, hash, tied) => miss(&function, missed, hash, given, tied),
+            Looked::Unbound => call_body(inner, given),
+            Looked::Raised => null_mut(),
+        }
+    }
+}
+
+type Borrowed_<'a, 'py> = pyo3::Borrowed<'a, 'py, PyAny>;
+
+/// Calls the function itself.
+///
+/// # Safety
+///
+/// As [`look`].
+pub(crate) unsafe fn call_body(inner: &Inner, given: Given) -> Borrowed {
+    let Given { args, count, names } = given;
+    // SAFETY: the caller's.
+    unsafe { ffi::PyObject_Vectorcall(inner.body.as_ptr(), args, count, names) }
+}
+
+/// The body as the core wants it: its value, or what it raised.
+///
+/// # Safety
+///
+/// As [`look`].
+pub(crate) unsafe fn run_body(inner: &Inner, given: Given) -> Result<Object, Failed> {
+    // SAFETY: the caller's; what is not null is ours.
+    unsafe {
+        let value = call_body(inner, given);
+        match value.is_null() {
+            false => Ok(Object::from_owned(value)),
+            true => Err(failed::raised(Python::assume_attached())),
+        }
+    }
+}
+
+unsafe fn miss(
+    function: &Bound<'_, Function>,
+    missed: Missed<Key<false>>,
+    hash: u64,
+    given: Given,
+    tied: Option<Key<false>>,
+) -> Borrowed {
+    let inner = function.get().inner();
+    let load = || {
+        // SAFETY: the caller's.
+        let value = calls::load(&inner.cache, missed, || unsafe { run_body(inner, given) })?;
+        if let Some(key) = &tied {
+            crate::identity::stored(function, hash, key);
+        }
+        Ok(value)
+    };
+    // Tells PyO3 that the lock is held: what it drops meanwhile goes at once.
+    Python::attach(|py| match failed::caught(py, || chain::within(py, load)) {
+        Ok(value) if inner.copies() => inner.copy(py, value),
+        Ok(value) => value.into_ptr(),
+        Err(error) => {
+            error.restore(py);
+            null_mut()
+        }
+    })
+}
+
+/// A call of an asynchronous function: something to await.
+///
+/// # Safety
+///
+/// As [`call`].
+pub(crate) unsafe extern "C" fn call_async(
+    function: Borrowed,
+    args: *const Borrowed,
+    flags: usize,
+    names: Borrowed,
+) -> Borrowed {
+    // SAFETY: called by CPython: the lock is held, and `function` is a `Function`.
+    unsafe {
+        let py = Python::assume_attached();
+        let bound = Borrowed_::from_ptr(py, function);
+        let function = bound.cast_unchecked::<Function>();
+        let inner = function.get().inner();
+        let given = given(args, flags, names);
+        match look(inner, given) {
+            Looked::Hit(value) if !inner.copies() => ready::make(value),
+            Looked::Hit(value) => match inner.copy(py, value) {
+                copy if copy.is_null() => copy,
+                copy => ready::make(Object::from_owned(copy)),
+            },
+            Looked::Miss(missed, hash, tied) => Python::attach(|py| {
+                let kept = Kept::new(given);
+                let awaiting = Awaiting::new(&function, missed, hash, tied, kept, false);
+                match awaiting.into_bound(py) {
+                    Ok(awaiting) => awaiting.into_ptr(),
+                    Err(error) => {
+                        error.restore(py);
+                        null_mut()
+                    }
+                }
+            }),
+            Looked::Unbound => call_body(inner, given),
+            Looked::Raised => null_mut(),
+        }
+    }
+}
+
+/// A call that is kept for later: its arguments, each with a reference of its own.
+pub(crate) struct Kept {
+    values: Vec<Object>,
+    /// Borrowed from `values`, in a form to hand over.
+    pointers: Vec<usize>,
+    count: usize,
+    names: Option<Object>,
+}
+
+impl Kept {
+    /// # Safety
+    ///
+    /// As [`look`].
+    pub(crate) unsafe fn new(given: Given) -> Self {
+        // SAFETY: the caller's.
+        unsafe {
+            let names = match given.names.is_null() {
+                true => None,
+                false => Some(Object::from_borrowed(given.names)),
+            };
+            let named = match given.names.is_null() {
+                true => 0,
+                false => ffi::PyTuple_GET_SIZE(given.names) as usize,
+            };
+            let value = |at| Object::from_borrowed(*given.args.add(at));
+            let values: Vec<Object> = (0..given.count + named).map(value).collect();
+            let pointers = values.iter().map(|value| value.as_ptr() as usize).collect();
+            Kept { values, pointers, count: given.count, names }
+        }
+    }
+
+    /// From a tuple and a dict of arguments.
+    pub(crate) fn from_python(
+        args: &Bound<'_, pyo3::types::PyTuple>,
+        kwargs: Option<&Bound<'_, pyo3::types::PyDict>>,
+    ) -> Self {
+        let py = args.py();
+        let mut values: Vec<Object> = args.iter().map(Object::from).collect();
+        let count = values.len();
+        let mut names = Vec::new();
+        for (name, value) in kwargs.into_iter().flatten() {
+            names.push(name);
+            values.push(value.into());
+        }
+        let names = (!names.is_empty()).then(|| {
+            let names = pyo3::types::PyTuple::new(py, names);
+            Object::from(names.expect("as many names as there are").into_any())
+        });
+        let pointers = values.iter().map(|value| value.as_ptr() as usize).collect();
+        Kept { values, pointers, count, names }
+    }
+
+    pub(crate) fn given(&self) -> Given {
+        debug_assert_eq!(self.values.len(), self.pointers.len());
+        Given {
+            args: self.pointers.as_ptr().cast::<Borrowed>(),
+            count: self.count,
+            names: self.names.as_ref().map_or(null_mut(), Object::as_ptr),
+        }
+    }
+}
+
+/// Calls the function itself with what was kept.
+pub(crate) fn run_kept(inner: &Inner, kept: &Kept) -> Result<Object, Failed> {
+    // SAFETY: what was kept is valid, and only those who hold the lock have an `Inner` in hand.
+    unsafe { run_body(inner, kept.given()) }
+}
+
+/// The parts of a call that was kept, hashed. `Err`: an exception.
+pub(crate) fn key_of_kept(
+    py: Python<'_>,
+    inner: &Inner,
+    kept: &Kept,
+    parts: &mut Parts,
+) -> PyResult<Hashed> {
+    // SAFETY: what was kept is valid, and the lock is held.
+    match unsafe { key(inner, kept.given(), parts) } {
+        None => Err(PyErr::fetch(py)),
+        Some(None) => Err(inner.misfit(py, kept)),
+        Some(Some(hashed)) => Ok(hashed),
+    }
+}
+
+/// The arguments as a tuple and a dict.
+impl Kept {
+    pub(crate) fn to_python<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<(Bound<'py, pyo3::types::PyTuple>, Bound<'py, pyo3::types::PyDict>)> {
+        let args = self.values[..self.count].iter().map(|value| value.bind(py));
+        let args = pyo3::types::PyTuple::new(py, args.collect::<Vec<_>>())?;
+        let kwargs = pyo3::types::PyDict::new(py);
+        if let Some(names) = &self.names {
+            let names = names.bind(py).cast_into::<pyo3::types::PyTuple>()?;
+            for (name, value) in names.iter().zip(&self.values[self.count..]) {
+                kwargs.set_item(name, value.bind(py))?;
+            }
+        }
+        Ok((args, kwargs))
+    }
+}
+
+const _: () = assert!(size_of::<usize>() == size_of::<*mut c_void>());
