@@ -275,6 +275,18 @@ def test_everybody_sees_a_clear_of_a_shared_storage():
     assert here.stats().loads == 2
 
 
+def test_a_clear_is_of_what_others_have_stored_too():
+    """This process cannot know of those entries: it does not believe them from now on."""
+    storage = Packing()
+    there = gecaso.cached(storage, _name="f")(lambda x: ["there"])
+    here = gecaso.cached(storage, _name="f")(lambda x: ["here"])
+    assert there(1) == ["there"]
+    here.cache_clear().wait()
+    assert here(1) == ["here"]
+    assert here(1) == ["here"]
+    assert here.stats().loads == 1
+
+
 # Figures.
 
 
@@ -361,7 +373,7 @@ def test_attributes_can_be_set(storage):
     f.note = "mine"
     assert f.note == "mine"
     with pytest.raises(AttributeError):
-        f.other
+        _ = f.other
 
 
 def test_it_can_be_wrapped_again(storage):
@@ -385,7 +397,8 @@ def test_what_can_be_decorated(storage):
         def __call__(self, x):
             return [x]
 
-    for what in (Callable(), functools.partial(lambda a, b: [b], 1), lambda x: [x], Callable().__call__):
+    instance, partial = Callable(), functools.partial(lambda a, b: [b], 1)
+    for what in (instance, instance.__call__, partial, lambda x: [x]):
         f = gecaso.cached(storage, _name="what")(what)
         assert f(1) == [1]
         f.cache_clear().wait()

@@ -238,7 +238,7 @@ def test_an_insert_that_fails_says_so():
 
 @pytest.mark.filterwarnings("ignore:.*calls go on without")
 def test_a_clear_that_fails_is_owed():
-    storage = Failing(None, ("set",))
+    storage = Failing(None, ("remove",))
     number = 0
     f = gecaso.cached(storage)(lambda x: number)
     assert f(1) == 0

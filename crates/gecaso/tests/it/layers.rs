@@ -71,7 +71,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     // What the face of another language may name; as `private`.
     (
         "face",
-        &["blocking", "cache", "call", "codec", "error", "key", "outcome", "params", "receipt"],
+        &[
+            "blocking", "cache", "call", "codec", "error", "key", "outcome", "receipt", "reentry",
+            "time",
+        ],
     ),
     // For the tests of users' storages.
     ("testing", &["blocking", "codec", "error", "far", "params", "signal", "sync", "time"]),
@@ -89,7 +92,6 @@ const LOCKS: &[(&str, &str)] = &[
     ("memory/bound.rs", "stamps and a hint: whoever reads an old one evicts a little out of order"),
     ("memory/tuner.rs", "notes of hits and the rule: lost or late, they cost a little hit ratio"),
     ("memory/shard.rs", "hit marks, and ends that hits put off: under the shard's lock"),
-    ("blocking.rs", "how threads park is said once in a process"),
     ("private/erased.rs", "the list of a function's caches lives in a static"),
     ("private/slot.rs", "opening a cache happens once in a process"),
     ("private/method.rs", "the registry of methods lives in a static"),
