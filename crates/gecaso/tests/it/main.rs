@@ -86,6 +86,8 @@ mod far_conformance;
 #[cfg(feature = "testing")]
 mod far_fuzz;
 #[cfg(feature = "testing")]
+mod far_health;
+#[cfg(feature = "testing")]
 mod far_linearizable;
 #[cfg(feature = "testing")]
 mod far_lru;
