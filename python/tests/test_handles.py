@@ -711,6 +711,31 @@ def test_native_storages_bound_what_is_set_directly():
     asyncio.run(main())
 
 
+def test_to_get_is_to_use():
+    """Also where a subclass is asked as a storage of one's own."""
+
+    class Logging(gecaso.LRUStorage):
+        async def get(self, key):
+            return await super().get(key)
+
+    async def main(storage):
+        await storage.set("a", 1)
+        await storage.set("b", 2)
+        assert await storage.get("a") == 1
+        await storage.set("c", 3)
+        assert await storage.get("a") == 1
+        with pytest.raises(KeyError):
+            await storage.get("b")
+
+    asyncio.run(main(gecaso.LRUStorage(maxsize=2)))
+    f = gecaso.cached(Logging(maxsize=2))(lambda x: object())
+    first, second = f(1), f(2)
+    assert f(1) is first
+    f(3)
+    assert f(1) is first
+    assert f(2) is not second
+
+
 def test_subclasses_of_native_storages():
     """One that changes nothing stays native, one that does is asked."""
 
