@@ -1,6 +1,6 @@
 # The verbs of this project. `make help` lists them; .ci/run calls `lint` and `test`.
 #
-# Needs Rust, make and bash, and python3 for a server to test against; cargo and pip fetch the rest.
+# Needs Rust, make, bash, and python3 with venv; cargo and pip fetch the rest.
 # Everything that is built or installed lies in target/ and .tools/.
 
 SHELL := bash
@@ -21,6 +21,10 @@ EXAMPLES := $(filter-out demo,$(notdir $(patsubst %/main.rs,%,$(basename \
     $(wildcard crates/gecaso/examples/*.rs)) $(wildcard crates/gecaso/examples/*/main.rs))))
 # A server for the tests of the Redis storage, from a package that carries one.
 VENV     := $(TOOLS)/venv
+# One folder an interpreter, with the Python package installed.
+PYTHONS  := $(TOOLS)/python
+PYTHON_SOURCES := python/pyproject.toml python/README.md Cargo.toml Cargo.lock $(shell find python/src \
+    python/gecaso crates/gecaso/src -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name Cargo.toml)
 
 export CARGO_TARGET_DIR := $(TARGET)
 export DIR
@@ -34,7 +38,7 @@ help: ## This list
 demo: ## Cache a costly function over every file below DIR=... (default: cargo's crate sources)
 	@$(CARGO) run --quiet --release -p gecaso --example demo -- $${DIR:+"$$DIR"}
 
-TESTS := unit it bare ui doc examples demo redis
+TESTS := unit it bare ui doc examples demo redis python
 .PHONY: test
 test: test-start $(TESTS:%=test-%) model ## Every test
 	@.ci/ran --total
@@ -84,6 +88,28 @@ test-redis: $(if $(GECASO_VALKEY_SERVER),,$(VENV)/tried)
 	echo 'example redis_storage'; \
 	$(CARGO) run --quiet -p gecaso-redis-example --example redis_storage > /dev/null
 
+# The Python package on every interpreter that is found. On the default one as users get it, and with
+# the checks of types; on the others built for debugging, whose assertions are tests as well.
+test-python: $(if $(GECASO_VALKEY_SERVER),,$(VENV)/tried)
+	@export GECASO_VALKEY_SERVER="$${GECASO_VALKEY_SERVER:-$$(cat "$(VENV)/tried")}"; \
+	interpreters=$$(.ci/pythons); profile=; \
+	for interpreter in $$interpreters; do \
+	    version=$$("$$interpreter" -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+	    $(MAKE) --no-print-directory "$(PYTHONS)/$$version/installed" \
+	        INTERPRETER="$$interpreter" PROFILE="$$profile"; \
+	    echo "Python $$version"; \
+	    $(RAN) "python$$version" "$(PYTHONS)/$$version/bin/python" -X dev -m pytest python/tests; \
+	    profile=dev; \
+	done
+
+$(PYTHONS)/%/installed: $(PYTHON_SOURCES) .ci/requirements-python.txt .ci/requirements-checks.txt
+	@test -x "$(@D)/bin/python" || "$(INTERPRETER)" -m venv "$(@D)"
+	"$(@D)/bin/pip" install --quiet --disable-pip-version-check -r .ci/requirements-python.txt \
+	    $(if $(PROFILE),,-r .ci/requirements-checks.txt)
+	"$(@D)/bin/pip" install --quiet --disable-pip-version-check --force-reinstall --no-deps \
+	    $(if $(PROFILE),--config-settings=build-args='--profile $(PROFILE)') ./python
+	@touch "$@"
+
 # Says where the server is, if the package has one for this machine.
 $(VENV)/tried: .ci/requirements.txt
 	@rm -rf "$(VENV)"
@@ -102,8 +128,13 @@ model: ## Model checks: shuttle tries GECASO_SCHEDULES interleavings
 bench: ## gecaso beside its rivals, in one run; ARGS='--quick --only hit'
 	$(CARGO) run --quiet --release -p gecaso-bench -- $(ARGS)
 
+.PHONY: wheel
+wheel: ## The Python package for the default interpreter, as a wheel: target/wheels
+	python3 -m pip wheel --quiet --disable-pip-version-check --no-deps -w "$(TARGET)/wheels" ./python
+	@ls "$(TARGET)/wheels"
+
 .PHONY: lint
-lint: ## Format, clippy and the number of dependencies, all as in CI
+lint: $(VENV)-lint/done ## Format, clippy, ruff and the number of dependencies, all as in CI
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --features gecaso/testing --quiet -- -D warnings
 	@for features in '' macros far 'macros far tokio'; do \
@@ -112,10 +143,18 @@ lint: ## Format, clippy and the number of dependencies, all as in CI
 	        -- -D warnings; \
 	done
 	@bash .ci/dependencies
+	"$(VENV)-lint/bin/ruff" check --quiet python
+	"$(VENV)-lint/bin/ruff" format --check --quiet python
+
+$(VENV)-lint/done: .ci/requirements-lint.txt
+	python3 -m venv "$(VENV)-lint"
+	"$(VENV)-lint/bin/pip" install --quiet --disable-pip-version-check -r .ci/requirements-lint.txt
+	@touch "$@"
 
 .PHONY: fmt
-fmt: ## Format everything
+fmt: $(VENV)-lint/done ## Format everything
 	$(CARGO) fmt --all
+	"$(VENV)-lint/bin/ruff" format --quiet python
 
 .PHONY: docs
 docs: ## The documentation, warnings denied: target/doc/gecaso
@@ -150,11 +189,14 @@ $(MUTANTS):
 
 .PHONY: soak
 soak: ## Hours, not minutes: mutants, 2 M schedules, long stress, ten minutes of churn
+	$(MAKE) test-python
 	GECASO_SCHEDULES=2000000 $(MAKE) model
 	GECASO_STRESS=100 $(RAN) stress $(CARGO) test --release -p gecaso --test it
 	GECASO_CALLS=1000000 GECASO_HISTORIES=1000000 $(RAN) storm \
 	    $(CARGO) test --release -p gecaso --features testing --test it -- far_storm linearizable
 	GECASO_CHURN=600 $(RAN) churn $(CARGO) test --release -p gecaso --test it -- churn
+	GECASO_VALKEY_SERVER="$$(cat "$(VENV)/tried")" $(RAN) python-soak \
+	    "$$(dirname "$$(ls "$(PYTHONS)"/*/bin/mypy | head -n 1)")/pytest" python/tests --soak
 	$(MAKE) fuzz FUZZ_RUNS=10000000
 	$(MAKE) mutants
 

@@ -11,7 +11,6 @@ from gecaso import _far, _forks, _gecaso, _lifetimes, _storages
 from gecaso._info import CacheInfo, Stats
 from gecaso._receipt import Receipt
 
-
 WORDS = ("_loop", "_hash_key", "_key", "_skip", "_name", "_version", "_copy", "_deadline")
 
 
@@ -156,7 +155,9 @@ def cached(cache_storage=None, _loop=None, _hash_key=True, *, loop=None, **param
     storage = _storages.MemoryStorage() if cache_storage is None else cache_storage
     if not isinstance(storage, _storages.BaseStorage):
         what = "a class: give it an instance" if isinstance(storage, type) else repr(storage)
-        raise ValueError(f"cached() takes an instance of a class derived from BaseStorage, not {what}")
+        raise ValueError(
+            f"cached() takes an instance of a class derived from BaseStorage, not {what}"
+        )
     loop = loop if loop is not None else _loop
     if loop is not None and not isinstance(loop, asyncio.AbstractEventLoop):
         raise TypeError(f"loop must be an event loop, not {loop!r}")

@@ -8,6 +8,8 @@ storages are written. One that waits is begun anew in a loop that runs in a thre
 import asyncio
 import asyncio.events
 import concurrent.futures
+import contextlib
+import sys
 import threading
 import types
 
@@ -90,14 +92,37 @@ async def bounded(coroutine, deadline):
         waits_on = coroutine.send(None)
     except StopIteration as stop:
         return stop.value
-    timeout = getattr(asyncio, "timeout", None)
-    if timeout is None or asyncio.events._get_running_loop() is None:
+    if asyncio.events._get_running_loop() is None:
         return await _rest(coroutine, waits_on)
     try:
-        async with timeout(deadline):
+        async with _timeout(deadline):
             return await _rest(coroutine, waits_on)
     except TimeoutError:
         raise TimeoutError(f"no answer within {deadline:g} s") from None
+
+
+if sys.version_info >= (3, 11):
+    _timeout = asyncio.timeout
+else:
+
+    @contextlib.asynccontextmanager
+    async def _timeout(deadline):
+        task, is_late = asyncio.current_task(), False
+
+        def end():
+            nonlocal is_late
+            is_late = True
+            task.cancel()
+
+        timer = asyncio.get_running_loop().call_later(deadline, end)
+        try:
+            yield
+        except asyncio.CancelledError:
+            if is_late:
+                raise TimeoutError from None
+            raise
+        finally:
+            timer.cancel()
 
 
 @types.coroutine

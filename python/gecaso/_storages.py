@@ -37,6 +37,10 @@ def _checked(maxsize):
     return maxsize
 
 
+def _absent(key):
+    raise KeyError(key)
+
+
 class _Native(BaseStorage):
     """A storage of the core, in this process."""
 
@@ -70,7 +74,7 @@ class _Native(BaseStorage):
                 self._own = {}
             if ttl not in self._own:
                 self._own[ttl] = _gecaso.Function(
-                    None,
+                    _absent,
                     self._near,
                     parameters=[("key", None, False)],
                     by_position_only=1,
@@ -87,8 +91,8 @@ class _Native(BaseStorage):
     async def get(self, key):
         """The value that was set under a key; raises KeyError if there is none."""
         for entries in list((self._own or {}).values()):
-            if found := entries._peek((key,), None):
-                return found[0]
+            if entries._peek((key,), None):
+                return entries(key)  # is a use, which a look is not
         raise KeyError(key)
 
     async def set(self, key, value, *, ttl=None):

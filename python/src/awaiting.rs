@@ -349,10 +349,10 @@ impl Waking {
         if let Some(wake) = wake {
             let wake = wake.bind(py);
             // A loop that is closed has nobody left who waits.
-            if let Err(error) = wake.call0() {
-                if !error.is_instance_of::<PyRuntimeError>(py) {
-                    error.write_unraisable(py, Some(&wake));
-                }
+            if let Err(error) = wake.call0()
+                && !error.is_instance_of::<PyRuntimeError>(py)
+            {
+                error.write_unraisable(py, Some(&wake));
             }
         }
     }

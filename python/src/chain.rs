@@ -54,7 +54,7 @@ impl Entered {
 pub(crate) fn within<T>(py: Python<'_>, run: impl FnOnce() -> T) -> T {
     if IS_USED.load(Relaxed) && calls::chain().is_none() {
         let kept = variable(py).and_then(|variable| variable.call_method0("get"));
-        if let Ok(kept) = kept.map_err(PyErr::from).and_then(|kept| Ok(kept.cast_into::<Kept>()?)) {
+        if let Ok(kept) = kept.and_then(|kept| Ok(kept.cast_into::<Kept>()?)) {
             return calls::within(&kept.get().0, run);
         }
     }

@@ -1,9 +1,8 @@
-"""What several files of tests share: a watchdog, a seed, a server and waiting for events."""
+"""What several files of tests share: a seed, a server and waiting for events."""
 
 from __future__ import annotations
 
 import contextlib
-import faulthandler
 import gc
 import os
 import random
@@ -22,14 +21,6 @@ PATIENCE = 20.0
 def pytest_addoption(parser):
     parser.addoption("--seed", type=int, help="of the random tests (printed when one fails)")
     parser.addoption("--soak", action="store_true", help="the long form of tests that have one")
-
-
-@pytest.fixture(autouse=True)
-def watchdog():
-    """A test that hangs says where, and ends the run."""
-    faulthandler.dump_traceback_later(120, exit=True, file=sys.__stderr__)
-    yield
-    faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.fixture

@@ -93,7 +93,8 @@ FROZEN: list[Any] = [
     pathlib.PurePosixPath("\udcff"), pathlib.PurePosixPath(),
     Color.RED, Color.GREEN, Outer.Shade.DARK, Perm.R, Perm.R | Perm.W, Perm(0),
     IntPerm.R | IntPerm.W,
-    Point(1, [2]), Point(Point(None), {}), Frozen((1,)), Slotted(1, [2]), Pair(1), Pair([], Pair(1)),
+    Point(1, [2]), Point(Point(None), {}), Frozen((1,)), Slotted(1, [2]),
+    Pair(1), Pair([], Pair(1)),
     {Color.RED: 1, Frozen(1): Pair(2), Pair(1, 2): 3},
 ]  # fmt: skip
 
@@ -147,8 +148,8 @@ DEEP = 4
 class Values:
     """Makes values by chance."""
 
-    def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)
+    def __init__(self, chance: random.Random) -> None:
+        self.random = chance
 
     def value(self, depth: int = DEEP, hashable: bool = False) -> Any:
         chance = self.random

@@ -13,7 +13,7 @@ class Plain(gecaso.BaseStorage):
 
     def __init__(self):
         self.kept = {}
-        self.asked = collections.deque(maxlen=1000)
+        self.asked = collections.deque(maxlen=100)
 
     async def get(self, key):
         self.asked.append(("get", key))

@@ -516,6 +516,8 @@ def test_trio():
 
 def test_trio_cancels_the_first_caller():
     trio = pytest.importorskip("trio")
+    from trio.testing import wait_all_tasks_blocked
+
     runs, answers = [], []
 
     @gecaso.cached(gecaso.MemoryStorage())
@@ -543,10 +545,8 @@ def test_trio_cancels_the_first_caller():
                     await trio.lowlevel.checkpoint()
                 for _ in range(3):
                     nursery.start_soon(call)
-                await trio.testing.wait_all_tasks_blocked()
+                await wait_all_tasks_blocked()
                 scope.cancel()
-
-    import trio.testing
 
     trio.run(main)
     assert answers == [[1]] * 3
@@ -689,6 +689,7 @@ def test_redis_with_asyncio(redis_url):
         assert await f(1) == {"x": 1}
         assert g(2) == g(2) == {"x": 2}
         assert runs == [1, 1, 2]
+        await storage.client.aclose()
 
     async def close():
         await storage.client.aclose()

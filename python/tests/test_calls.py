@@ -707,9 +707,12 @@ def test_two_threads_that_want_each_others_keys(local):
     def f(x, y):
         with contextlib.suppress(threading.BrokenBarrierError):
             both.wait(0.2)
-        return f(y, x) if len(chains.setdefault(threading.get_ident(), [])) == 0 and not chains[
-            threading.get_ident()
-        ].append(1) else (x, y)
+        return (
+            f(y, x)
+            if len(chains.setdefault(threading.get_ident(), [])) == 0
+            and not chains[threading.get_ident()].append(1)
+            else (x, y)
+        )
 
     chains, answers = {}, []
     threads = [
@@ -825,9 +828,7 @@ def test_loops_of_several_threads_share_a_run(storage):
         return [x]
 
     answers = []
-    threads = [
-        threading.Thread(target=lambda: answers.append(asyncio.run(f(1)))) for _ in range(8)
-    ]
+    threads = [threading.Thread(target=lambda: answers.append(asyncio.run(f(1)))) for _ in range(8)]
     for thread in threads:
         thread.start()
     until(lambda: f.stats().misses + f.stats().hits == 8 or len(runs) > 1)
@@ -849,7 +850,7 @@ def test_collections_in_the_middle(local, decorate):
             self.ring = self
 
     f = decorate(local, lambda x: [Node(), x])
-    for round in range(3):
+    for _ in range(3):
         for x in range(40):
             node, number = f((x, str(x)))
             assert number == (x, str(x))

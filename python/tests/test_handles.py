@@ -275,6 +275,18 @@ def test_everybody_sees_a_clear_of_a_shared_storage():
     assert here.stats().loads == 2
 
 
+def test_a_clear_is_of_what_others_have_stored_too():
+    """This process cannot know of those entries: it does not believe them from now on."""
+    storage = Packing()
+    there = gecaso.cached(storage, _name="f")(lambda x: ["there"])
+    here = gecaso.cached(storage, _name="f")(lambda x: ["here"])
+    assert there(1) == ["there"]
+    here.cache_clear().wait()
+    assert here(1) == ["here"]
+    assert here(1) == ["here"]
+    assert here.stats().loads == 1
+
+
 # Figures.
 
 
@@ -361,7 +373,7 @@ def test_attributes_can_be_set(storage):
     f.note = "mine"
     assert f.note == "mine"
     with pytest.raises(AttributeError):
-        f.other
+        _ = f.other
 
 
 def test_it_can_be_wrapped_again(storage):
@@ -385,7 +397,8 @@ def test_what_can_be_decorated(storage):
         def __call__(self, x):
             return [x]
 
-    for what in (Callable(), functools.partial(lambda a, b: [b], 1), lambda x: [x], Callable().__call__):
+    instance, partial = Callable(), functools.partial(lambda a, b: [b], 1)
+    for what in (instance, instance.__call__, partial, lambda x: [x]):
         f = gecaso.cached(storage, _name="what")(what)
         assert f(1) == [1]
         f.cache_clear().wait()
@@ -696,6 +709,31 @@ def test_native_storages_bound_what_is_set_directly():
             await storage.get("a")
 
     asyncio.run(main())
+
+
+def test_to_get_is_to_use():
+    """Also where a subclass is asked as a storage of one's own."""
+
+    class Logging(gecaso.LRUStorage):
+        async def get(self, key):
+            return await super().get(key)
+
+    async def main(storage):
+        await storage.set("a", 1)
+        await storage.set("b", 2)
+        assert await storage.get("a") == 1
+        await storage.set("c", 3)
+        assert await storage.get("a") == 1
+        with pytest.raises(KeyError):
+            await storage.get("b")
+
+    asyncio.run(main(gecaso.LRUStorage(maxsize=2)))
+    f = gecaso.cached(Logging(maxsize=2))(lambda x: object())
+    first, second = f(1), f(2)
+    assert f(1) is first
+    f(3)
+    assert f(1) is first
+    assert f(2) is not second
 
 
 def test_subclasses_of_native_storages():

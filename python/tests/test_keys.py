@@ -20,6 +20,7 @@ from collections import namedtuple
 from typing import Any, NamedTuple
 
 import pytest
+
 from gecaso import _gecaso
 
 FIXTURE = pathlib.Path(__file__).resolve().parents[2] / "fixtures" / "keys.json"

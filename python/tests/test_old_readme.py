@@ -13,7 +13,6 @@ import pytest
 
 import gecaso
 
-
 HASHED = r"[0-9a-f]{32}_[0-9a-f]{32}"
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import pathlib
 from typing import Any
 
-import gecaso
 import pytest
+
+import gecaso
 from gecaso import _gecaso
 
 SHARED = pathlib.Path(__file__).resolve().parents[2] / "fixtures" / "shared"

@@ -238,7 +238,7 @@ def test_an_insert_that_fails_says_so():
 
 @pytest.mark.filterwarnings("ignore:.*calls go on without")
 def test_a_clear_that_fails_is_owed():
-    storage = Failing(None, ("set",))
+    storage = Failing(None, ("remove",))
     number = 0
     f = gecaso.cached(storage)(lambda x: number)
     assert f(1) == 0
@@ -252,6 +252,26 @@ def test_a_clear_that_fails_is_owed():
     assert f(1) == 1
     later = gecaso.cached(storage, _name=f._name)(lambda x: 2)
     assert later(1) == 1, "the clear has arrived: nobody gets the old value"
+
+
+@pytest.mark.filterwarnings("ignore:.*calls go on without")
+def test_receipts_that_are_awaited_raise_too():
+    storage = Failing(ConnectionError("gone"))
+    f = gecaso.cached(storage)(lambda x: x)
+
+    @gecaso.cached(storage)
+    async def g(x):
+        return x
+
+    async def main():
+        changes = [f.invalidate(1), f.insert(1, 1), g.invalidate(1), g.insert(1, 1)]
+        for receipt in changes:
+            for _ in range(2):
+                with pytest.raises(ConnectionError, match="gone"):
+                    await receipt
+            assert "failed" in repr(receipt)
+
+    asyncio.run(main())
 
 
 def test_receipts(decorate):
@@ -341,19 +361,16 @@ def test_a_hundred_tasks_ask_a_storage_once():
 
 
 def test_a_storage_that_calls_the_function():
-    """Odd, and no reason to hang."""
+    """Odd, and no reason to hang, or to go round and round."""
 
     class Circular(Plain):
         async def get(self, key):
-            self.depth += 1
-            if self.depth == 1:
-                assert f(1) == [1]
+            assert f(1) == [1]
             return await super().get(key)
 
-        depth = 0
-
     f = gecaso.cached(Circular())(lambda x: [x])
-    assert f(1) == [1]
+    assert f(1) == f(1) == [1]
+    assert (f._part.errors, f._part.hits) == (0, 1)
 
 
 def test_a_caller_that_is_cancelled_in_the_storage():

@@ -143,7 +143,7 @@ def test_methods_of_instances_that_come_and_go(rng, soak):
             assert other.method(x) == (other.number, x)
 
     storm(work, rng, LONG if soak else SECONDS)
-    del shared
+    shared.clear()
     gc.collect()
     assert len(storage) == 0
 

@@ -43,10 +43,23 @@ fn stub(item: &Item, words: &Words, private: &TokenStream) -> TokenStream {
         .map(|typed| &typed.ty)
         .collect();
     let asyncness = &sig.asyncness;
+    let peek_async = |ty: &syn::Type| {
+        asyncness.is_some().then(|| {
+            quote! {
+                #vis async fn peek_async<#params>(
+                    #(_: #in_key),*
+                ) -> ::core::option::Option<#ty> #clause {
+                    loop {}
+                }
+            }
+        })
+    };
     // An opaque or an elided type cannot be promised by a body that never returns.
     let with_result = match &sig.output {
         ReturnType::Type(_, ty) if types::opaque(ty).is_none() && types::borrow(ty).is_none() => {
+            let peek_async = peek_async(ty);
             quote! {
+                #peek_async
                 #vis #asyncness fn refresh<#params>(#(_: #all),*) -> #ty #clause { loop {} }
                 #vis #asyncness fn uncached<#params>(#(_: #all),*) -> #ty #clause { loop {} }
                 #vis fn peek<#params>(#(_: #in_key),*) -> ::core::option::Option<#ty> #clause {

@@ -264,6 +264,22 @@ impl Handle<'_> {
         let insert = self.signature("insert", false, in_key, Some(given), &receipt);
         let maybe = quote!(::core::option::Option<#returns>);
         let peek = self.signature("peek", false, in_key, None, &maybe);
+        let peek_async = (it.plan.flow != Flow::Sync).then(|| {
+            let peek = self.signature("peek_async", true, in_key, None, &maybe);
+            quote! {
+                /// As `peek`, awaited.
+                #vis #peek {
+                    let #this = {
+                        let #token = #type_token;
+                        #[allow(unused_variables)]
+                        let #keep = #private::keep(#token, #predicate);
+                        #bindings
+                        #private::peek_async(#cache, &#view, #token)
+                    };
+                    #this.await
+                }
+            }
+        });
         let key = self.key();
         let check = self.signature("__gecaso_check", false, in_key, None, &quote!(()));
         let checks = it.checks();
@@ -297,6 +313,8 @@ impl Handle<'_> {
                 #bindings
                 #private::peek(#cache, &#view, #token)
             }
+
+            #peek_async
 
             /// The key of a call with these arguments.
             #vis #key {

@@ -72,8 +72,9 @@ use proc_macro::TokenStream;
 /// # The handle
 ///
 /// A free function gets a handle of its own name: `f::invalidate(1)`, `f::clear()`,
-/// `f::insert(1, value)`, `f::refresh(1)`, `f::peek(1)`, `f::key(1)`, `f::uncached(1)`,
-/// `f::stats()`. Arguments that are no part of the key are left out where no body runs.
+/// `f::insert(1, value)`, `f::refresh(1)`, `f::peek(1)` (of an `async fn` also `f::peek_async(1)`),
+/// `f::key(1)`, `f::uncached(1)`, `f::stats()`. Arguments that are no part of the key are left out
+/// where no body runs.
 ///
 /// In an `impl` an attribute can add nothing beside the method, so the handle of a method is found
 /// by the method itself: `gecaso::handle(Report::render).invalidate(&report, 5)`. It has

@@ -90,12 +90,13 @@ pub(crate) fn resembles(word: &str) -> bool {
 
 /// The message for a word that is not known.
 pub(crate) fn unknown(word: &str) -> String {
+    let for_storage = format!("what the storage is to be told is `params({word} = ..)`");
     let way_out = match (foreign(word), nearest(word)) {
         (Some(advice), _) => advice.to_string(),
-        (None, Some(near)) => format!("did you mean `{near}`?"),
+        (None, Some(near)) => format!("did you mean `{near}`? {for_storage}"),
         (None, None) => {
             let all: Vec<_> = WORDS.iter().map(|(word, _)| format!("`{word}`")).collect();
-            format!("the words are {}", all.join(", "))
+            format!("the words are {}; {for_storage}", all.join(", "))
         }
     };
     format!("`#[cached]` does not know the word `{word}`\n\n{way_out}")

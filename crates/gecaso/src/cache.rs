@@ -360,6 +360,30 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         self.peek_query(&ByRef::new(key))
     }
 
+    /// As [`peek`](Self::peek), awaited.
+    ///
+    /// ```
+    /// use gecaso::{Cache, MemoryStorage};
+    ///
+    /// # pollster::block_on(async {
+    /// let squares: Cache<u64, u64> = Cache::new(MemoryStorage::bounded(100));
+    /// squares.insert(4, 16);
+    /// assert_eq!(squares.peek_async(&4).await, Some(16));
+    /// assert_eq!(squares.stats().hits, 0);
+    /// # });
+    /// ```
+    ///
+    /// # Cancellation
+    ///
+    /// Nothing is lost: it has only looked.
+    pub async fn peek_async<Q>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
+    {
+        self.peek_query_async(&ByRef::new(key)).await
+    }
+
     /// Stores a value. Bodies that run now for this key do not overwrite it.
     pub fn insert(&self, key: K, value: V) -> Receipt
     where
@@ -520,9 +544,28 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     }
 
     pub(crate) fn peek_query<Q: Query<K>>(&self, query: &Q) -> Option<V> {
+        self.peek_near(query).or_else(|| self.peek_far(|| query.to_key()))
+    }
+
+    /// What is here is looked at now: of the query, which need not be `Send`, the future holds
+    /// nothing.
+    pub(crate) fn peek_query_async<Q: Query<K>>(
+        &self,
+        query: &Q,
+    ) -> impl Future<Output = Option<V>> + use<'_, Q, K, V> {
+        let near = self.peek_near(query);
+        let key = (near.is_none() && self.has_far()).then(|| query.to_key());
+        async move {
+            match key {
+                Some(key) => self.peek_far_async(key).await,
+                None => near,
+            }
+        }
+    }
+
+    fn peek_near<Q: Query<K>>(&self, query: &Q) -> Option<V> {
         let plain = Q::is_plain_with::<V>();
-        let near = self.near.peek(self.near.hash(query), plain, |key| query.matches(key));
-        near.or_else(|| self.peek_far(|| query.to_key()))
+        self.near.peek(self.near.hash(query), plain, |key| query.matches(key))
     }
 
     pub(crate) fn insert_query<Q: Query<K>>(&self, query: &Q, value: V) -> Receipt {

@@ -71,6 +71,8 @@ pub enum Param {
     Bool(bool),
     /// A whole number.
     Int(i64),
+    /// A whole number that an `i64` does not hold. [`Param::from`] makes it of those alone.
+    Large(u64),
     /// Any other number.
     Float(f64),
     /// A text.
@@ -96,6 +98,26 @@ from! {
     f32: Float, f64: Float,
     &str: Text, String: Text,
     &[u8]: Bytes, Vec<u8>: Bytes,
+}
+
+impl From<isize> for Param {
+    fn from(value: isize) -> Self {
+        Param::Int(value as i64) // no target has a wider one
+    }
+}
+
+impl From<u64> for Param {
+    /// [`Param::Int`] as far as that goes, [`Param::Large`] beyond.
+    fn from(value: u64) -> Self {
+        i64::try_from(value).map_or(Param::Large(value), Param::Int)
+    }
+}
+
+impl From<usize> for Param {
+    /// As from a `u64`.
+    fn from(value: usize) -> Self {
+        Param::from(value as u64) // no target has a wider one
+    }
 }
 
 /// The name that the lifetime goes by among the extra parameters.
@@ -182,6 +204,7 @@ impl Serialize for Param {
             Param::Null => serializer.serialize_unit(),
             Param::Bool(value) => serializer.serialize_bool(*value),
             Param::Int(value) => serializer.serialize_i64(*value),
+            Param::Large(value) => serializer.serialize_u64(*value),
             Param::Float(value) => serializer.serialize_f64(*value),
             Param::Text(value) => serializer.serialize_str(value),
             Param::Bytes(value) => serializer.serialize_bytes(value),
@@ -212,8 +235,8 @@ impl<'de> Deserialize<'de> for Param {
                 Ok(Param::Int(value))
             }
 
-            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Param, E> {
-                i64::try_from(value).map(Param::Int).map_err(E::custom)
+            fn visit_u64<E>(self, value: u64) -> Result<Param, E> {
+                Ok(Param::from(value))
             }
 
             fn visit_f64<E>(self, value: f64) -> Result<Param, E> {

@@ -128,11 +128,22 @@ impl<F: Future> Drop for Apart<F> {
     }
 }
 
+/// Whether a synchronous caller, while it waits, may hold up a runtime: one that is driven by its
+/// thread alone. Without tokio nothing says that it is none.
+pub(crate) fn may_hold_up_a_runtime() -> bool {
+    threads::may_hold_up()
+}
+
 #[cfg(all(feature = "tokio", not(shuttle)))]
 mod threads {
     use super::Job;
     use std::sync::OnceLock;
-    use tokio::runtime::{Builder, Handle, Runtime};
+    use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
+
+    pub(super) fn may_hold_up() -> bool {
+        Handle::try_current()
+            .is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::CurrentThread)
+    }
 
     /// Of the process, and never shut down: what is under way at its end ends with it.
     fn runtime() -> &'static Runtime {
@@ -172,6 +183,10 @@ mod threads {
 
     pub(super) fn inside<T>(act: impl FnOnce() -> T) -> T {
         act()
+    }
+
+    pub(super) fn may_hold_up() -> bool {
+        true
     }
 
     pub(super) fn inside_some<T>(act: impl FnOnce() -> T) -> T {
@@ -253,6 +268,10 @@ mod threads {
 
     pub(super) fn inside<T>(act: impl FnOnce() -> T) -> T {
         act()
+    }
+
+    pub(super) fn may_hold_up() -> bool {
+        true
     }
 
     pub(super) fn inside_some<T>(act: impl FnOnce() -> T) -> T {

@@ -10,8 +10,8 @@ create_exception!(
     gecaso,
     UnpackError,
     PyValueError,
-    "Bytes that `unpack` does not take: not packed by gecaso, damaged, beyond the limits, or a value\n\
-     of a class that this process does not have as it was."
+    "Bytes that `unpack` does not take: not packed by gecaso, damaged, beyond the limits, or a\n\
+     value of a class that this process does not have as it was."
 );
 
 /// Why a value cannot be written.

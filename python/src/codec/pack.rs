@@ -19,8 +19,8 @@ const TTL: &str = "ttl";
 /// Makes bytes of a value and its parameters: what `unpack` takes apart again, and `gecaso::unpack`
 /// in Rust where it is plain data.
 ///
-/// A value is plain data (`None`, `bool`, `int`, `float`, `complex`, `str`, `bytes`, `bytearray`), a
-/// `tuple`, `list`, `set`, `frozenset` or `dict` of such, a `range`, what `datetime`, `decimal`,
+/// A value is plain data (`None`, `bool`, `int`, `float`, `complex`, `str`, `bytes`, `bytearray`),
+/// a `tuple`, `list`, `set`, `frozenset` or `dict` of such, a `range`, what `datetime`, `decimal`,
 /// `fractions`, `uuid` and `pathlib` are for, an array or a scalar of numpy, or a member of an
 /// `Enum`, a dataclass or a named tuple whose class is found by its name. It comes back equal, and
 /// of the same type. Parameters are `None`, `bool`, `int` of 64 bits, `float`, `str`, `bytes`, and
@@ -52,8 +52,8 @@ const ADVICE: &str = "store what it is made of, or keep it with a `gecaso.Pickle
 /// The bytes may come from anybody: nothing is imported, no code of theirs runs, and what they
 /// announce is held against what is there. Members of enums, dataclasses and named tuples come back
 /// only if this process has imported their class and it has the same fields; no `__init__`,
-/// `__new__` or `__post_init__` runs. The `ttl` comes back in seconds. An array of Rust's is a list,
-/// a struct a dict.
+/// `__new__` or `__post_init__` runs. The `ttl` comes back in seconds. An array of Rust's is a
+/// list, a struct a dict.
 ///
 /// Raises `gecaso.UnpackError`, a `ValueError`, for bytes that are none of these.
 #[pyfunction]

@@ -22,14 +22,14 @@ const PURPOSE: &str = "gecaso 2026-11-22 entries that hold a pickle";
 
 /// `pack` and `unpack` for values that only pickle can write.
 ///
-/// Unpickling runs whatever the bytes say, so that bytes are only unpickled if they were signed with
-/// the same secret: whoever can write into the storage, and does not have it, is refused. Whoever
-/// has it can run anything here. The secret has at least 32 bytes, which nobody can guess: make one
-/// with `secrets.token_bytes(32)`, and keep it where you keep passwords.
+/// Unpickling runs whatever the bytes say, so that bytes are only unpickled if they were signed
+/// with the same secret: whoever can write into the storage, and does not have it, is refused.
+/// Whoever has it can run anything here. The secret has at least 32 bytes, which nobody can guess:
+/// make one with `secrets.token_bytes(32)`, and keep it where you keep passwords.
 ///
-/// A signature is of the parameters and of the function and arguments that the value was stored for,
-/// too; whether these are the right ones is not looked at: who can write into the storage can put an
-/// old entry back, or one in the place of another.
+/// A signature is of the parameters and of the function and arguments that the value was stored
+/// for, too; whether these are the right ones is not looked at: who can write into the storage can
+/// put an old entry back, or one in the place of another.
 ///
 /// Raises `ValueError` if the secret is too short.
 #[pyclass(frozen, module = "gecaso")]

@@ -5,8 +5,8 @@
 //! whoever calls `set`, asked by `pack`. Must not know what is packed.
 //!
 //! An entry made here is of no epoch: it says 0. Rust believes such an entry if its load began more
-//! than two seconds after the epoch did (`far/epoch` in the core), as it does with an entry that was
-//! put in before it knew the epoch.
+//! than two seconds after the epoch did (`far/epoch` in the core), as it does with an entry that
+//! was put in before it knew the epoch.
 
 use super::identity::Identity;
 use pyo3::prelude::*;

@@ -46,7 +46,11 @@ pub(crate) unsafe fn is_by_identity(type_: *mut ffi::PyTypeObject) -> bool {
     // SAFETY: types and their slots are only written with the interpreter's lock held.
     unsafe {
         let base = type_of!(PyBaseObject_Type);
-        (*type_).tp_hash == (*base).tp_hash && (*type_).tp_richcompare == (*base).tp_richcompare
+        // Both are CPython's own, which has one of each.
+        let hash = |type_: *mut ffi::PyTypeObject| (*type_).tp_hash.map(|slot| slot as usize);
+        let compare =
+            |type_: *mut ffi::PyTypeObject| (*type_).tp_richcompare.map(|slot| slot as usize);
+        hash(type_) == hash(base) && compare(type_) == compare(base)
     }
 }
 

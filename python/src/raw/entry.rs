@@ -71,10 +71,10 @@ unsafe fn look(inner: &Inner, given: Given) -> Looked {
             }
         } else {
             let mut room = [null_mut(); FEW];
-            if let Some(parts) = inner.signature.bind_few(given, &mut room) {
-                if let Some(hash) = hash_plain(parts) {
-                    return find_plain(inner, parts, hash);
-                }
+            if let Some(parts) = inner.signature.bind_few(given, &mut room)
+                && let Some(hash) = hash_plain(parts)
+            {
+                return find_plain(inner, parts, hash);
             }
         }
         look_long(inner, given)

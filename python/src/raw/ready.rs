@@ -205,19 +205,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let (no_method, no_getter) = unsafe { (std::mem::zeroed(), std::mem::zeroed()) };
     let methods: &'static mut [ffi::PyMethodDef; 4] = Box::leak(Box::new([
         method(c"send", one(send), ffi::METH_O),
-        method(
-            c"throw",
-            // SAFETY: with METH_FASTCALL CPython calls it by this signature.
-            ffi::PyMethodDefPointer {
-                PyCFunctionFast: unsafe {
-                    std::mem::transmute::<
-                        unsafe extern "C" fn(Borrowed, *mut Borrowed, isize) -> Borrowed,
-                        ffi::PyCFunctionFast,
-                    >(throw)
-                },
-            },
-            ffi::METH_FASTCALL,
-        ),
+        method(c"throw", ffi::PyMethodDefPointer { PyCFunctionFast: throw }, ffi::METH_FASTCALL),
         method(c"close", one(close), ffi::METH_NOARGS),
         no_method,
     ]));

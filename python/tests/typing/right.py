@@ -134,7 +134,6 @@ async def main() -> None:
     assert_type(c.method(1, b="y"), bytes)
     assert_type(await c.asynchronous(1), bytes)
     assert_type(C.static(1), bytes)
-    assert_type(c.static(1), bytes)
     assert_type(c.costly, bytes)
     assert_type(c.lru(1), bytes)
     C.method.invalidate(c, 1)

@@ -225,4 +225,9 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         let far = self.far.as_ref()?;
         block_on(pin!(Self::look_far(far, key(), Mode::Apart)))
     }
+
+    /// As `peek_far`, awaited.
+    pub(crate) async fn peek_far_async(&self, key: K) -> Option<V> {
+        Self::look_far(self.far.as_ref()?, key, Mode::Here).await
+    }
 }

@@ -1,13 +1,44 @@
-//! When to leave a storage alone: after some failures in a row nobody asks it any more, until it
-//! has answered a question that no caller waits for.
+//! When to leave a storage alone: after some failures in a row of one kind of operation nobody asks
+//! for that any more, until it has been answered to somebody whom no caller waits for.
 //!
-//! Called by `object`, which asks that question. One for reads and one for writes: a full disk
-//! reads on. Knows no storage and no clock.
+//! Called by `object`, and by the caretaker, who asks. One for each kind, which nothing but an
+//! operation of that kind closes: a full disk gets and removes. Knows no storage and no clock.
 
 use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
 /// Failures in a row that open it.
 pub(super) const FAILURES: u32 = 5;
+
+/// The methods of a storage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Method {
+    Get,
+    Set,
+    Remove,
+}
+
+impl Method {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Method::Get => "get",
+            Method::Set => "set",
+            Method::Remove => "remove",
+        }
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Breakers([Breaker; 3]);
+
+impl Breakers {
+    pub(super) fn of(&self, method: Method) -> &Breaker {
+        &self.0[method as usize]
+    }
+
+    pub(super) fn is_any_open(&self) -> bool {
+        self.0.iter().any(Breaker::is_open)
+    }
+}
 
 #[derive(Default)]
 pub(super) struct Breaker {
@@ -16,16 +47,18 @@ pub(super) struct Breaker {
 }
 
 impl Breaker {
-    /// Whether the storage is left alone.
+    /// Whether nobody asks.
     pub(super) fn is_open(&self) -> bool {
         self.is_open.load(Relaxed)
     }
 
-    /// An operation was answered.
-    pub(super) fn answered(&self) {
-        if self.failures.load(Relaxed) != 0 {
+    /// An operation was answered; whether some had failed before it.
+    pub(super) fn answered(&self) -> bool {
+        let had_failed = self.failures.load(Relaxed) != 0;
+        if had_failed {
             self.failures.store(0, Relaxed);
         }
+        had_failed
     }
 
     /// An operation failed; whether that opened it.
@@ -48,8 +81,9 @@ mod tests {
     fn failures_in_a_row_open_it_once_and_an_answer_between_them_does_not_count() {
         let breaker = Breaker::default();
         for _ in 0..10 {
+            assert!(!breaker.answered());
             assert!((1..FAILURES).all(|_| !breaker.failed()));
-            breaker.answered();
+            assert!(breaker.answered());
         }
         let opened: Vec<bool> = (0..FAILURES + 2).map(|_| breaker.failed()).collect();
         assert_eq!(opened.iter().filter(|opened| **opened).count(), 1);

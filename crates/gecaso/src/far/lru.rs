@@ -11,7 +11,7 @@
 
 mod index;
 
-use super::Storage;
+use super::{Far, Storage};
 use crate::codec::key::is_reserved;
 use crate::error::Result;
 use crate::memory::LruStorage;
@@ -219,6 +219,12 @@ impl<S: Storage> Storage for LruOver<S> {
         // will make room for itself. An eviction that fails now is tried again with the next set.
         let _ = self.make_room(|index| self.capacity() + index.seated()).await;
         done
+    }
+
+    /// With the choices of a `Far` that is inside.
+    fn as_far(&self) -> Option<Far> {
+        let inside = self.shared.storage.as_far();
+        inside.map(|far| far.around(self.clone()))
     }
 
     async fn remove(&self, keys: &[&str]) -> Result<()> {

@@ -86,7 +86,7 @@ pub trait Storage: Send + Sync + 'static {
     /// Whatever the client says. The keys are not believed from then on, and removed later.
     fn remove(&self, keys: &[&str]) -> impl Future<Output = Result<()>> + Send;
 
-    /// The [`Far`] that this is, or points to.
+    /// The [`Far`] that this is, or points to; or that was made with the choices of one inside.
     #[doc(hidden)]
     fn as_far(&self) -> Option<Far> {
         None

@@ -1,11 +1,10 @@
-//! A far storage as this process uses it: its deadline, its breaker, its counters, and the
-//! caretaker that repeats in the background what has failed.
+//! A far storage as this process uses it: its deadline, its breakers, its counters.
 //!
-//! `Far` is the handle that users hold; functions attach their `part`s to it. Knows no call, no
-//! flight, and no type of keys and values.
+//! `Far` is the handle that users hold; functions attach their `part`s to it. What has failed is
+//! repeated by the `caretaker`. Knows no call, no flight, and no type of keys and values.
 
 use super::Storage;
-use super::breaker::Breaker;
+use super::breaker::{Breakers, Method};
 use super::erased::{Erased, Operation};
 use super::part::Part;
 use super::stats::{Count, Counters, FarStats};
@@ -17,10 +16,11 @@ use crate::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use crate::sync::{self, Mutex};
 use crate::time::{Clock, ManualClock, Nanos, after};
 use std::fmt;
-use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
+
+mod caretaker;
 
 /// A storage outside of the process, whatever its type: with choices of its own, shared by as many
 /// functions as you like.
@@ -30,9 +30,13 @@ use std::time::Duration;
 /// of one `Far` share what is known about the storage's health. Each function has entries of its
 /// own.
 ///
-/// A `Far` is the outermost of what is put around a storage: `Far::new(LruStorage::over(storage,
-/// 1_000)).deadline(..)`. Inside of another storage it is the storage that it was made of, and its
-/// deadline, its listener and its figures are not used.
+/// A `Far` is best the outermost of what is put around a storage: `Far::new(LruStorage::over(
+/// storage, 1_000)).deadline(..)`. With a `Far` inside of [`LruStorage::over`], of
+/// `testing::Chaos` or of another `Far`, its choices hold for the whole, unless the outer one
+/// makes others; its figures do not: they are those of the outermost, or of the cache. Inside of a
+/// storage of your own it is the storage that it was made of, and its choices are not used.
+///
+/// [`LruStorage::over`]: crate::LruStorage::over
 ///
 /// ```
 /// # use gecaso::{Params, Result, Storage};
@@ -71,14 +75,17 @@ pub struct Far {
 pub(super) struct Object {
     storage: Arc<dyn Erased>,
     options: Options,
-    reads: Breaker,
-    writes: Breaker,
+    breakers: Breakers,
     counters: Counters,
     parts: Mutex<Vec<Weak<Part>>>,
     /// Parts that owe something, kept until it is paid even if no cache uses them any more.
     owing: Mutex<Vec<Arc<Part>>>,
     /// Whether a caretaker is at work.
     is_tended: AtomicBool,
+    /// Whether something was answered after failures, which the caretaker has not seen yet.
+    has_recovered: AtomicBool,
+    /// Whether it has been told what a synchronous call may hold up.
+    has_hinted: AtomicBool,
     /// Whether standard error has been told that the storage is given up.
     has_told: AtomicBool,
 }
@@ -104,8 +111,8 @@ pub enum Trouble<'a> {
         /// What the storage said, or that it took too long.
         error: &'a (dyn std::error::Error + 'static),
     },
-    /// So many operations in a row have failed that the storage is left alone until it answers
-    /// again.
+    /// So many operations of this kind in a row have failed that the storage is not asked for them
+    /// until it answers again. A full disk takes no `set`, and goes on with `get` and `remove`.
     Opened {
         /// The last one.
         operation: &'static str,
@@ -113,7 +120,10 @@ pub enum Trouble<'a> {
         error: &'a (dyn std::error::Error + 'static),
     },
     /// The storage answers again.
-    Closed,
+    Closed {
+        /// What it was not asked for meanwhile.
+        operation: &'static str,
+    },
     /// A value cannot be kept far away: it cannot be encoded, or is too large. Reported once for
     /// each function.
     Unencodable {
@@ -130,10 +140,10 @@ impl fmt::Display for Trouble<'_> {
             Trouble::Failed { operation, error } => write!(f, "`{operation}` failed: {error}"),
             Trouble::Opened { operation, error } => write!(
                 f,
-                "`{operation}` has failed so often that the storage is left alone until it \
+                "`{operation}` has failed so often that the storage is not asked for it until it \
                  answers; the last time: {error}"
             ),
-            Trouble::Closed => f.write_str("the storage answers again"),
+            Trouble::Closed { operation } => write!(f, "`{operation}` is answered again"),
             Trouble::Unencodable { function, error } => {
                 write!(f, "a value of `{function}` cannot be kept outside of the process: {error}")
             }
@@ -155,6 +165,8 @@ pub(crate) enum Mode {
 pub(super) enum Failure {
     Said(String),
     TimedOut(Duration),
+    /// As `TimedOut`, and its caller may have held up what would have answered.
+    HeldUp(Duration),
     /// It was not tried.
     Skipped,
 }
@@ -173,6 +185,12 @@ impl fmt::Display for Failure {
         match self {
             Failure::Said(error) => write!(f, "{error}"),
             Failure::TimedOut(limit) => write!(f, "no answer within {limit:?}"),
+            Failure::HeldUp(limit) => write!(
+                f,
+                "no answer within {limit:?} to a synchronous call: if the thread of that call \
+                 drives the runtime in which the storage's connection was made, it has held up \
+                 its own answer; call from `spawn_blocking`, or await an `async fn`"
+            ),
             Failure::Skipped => f.write_str("it has failed too often and was not asked"),
         }
     }
@@ -185,36 +203,38 @@ pub(crate) struct Budget {
     pub(super) left: Duration,
 }
 
-/// How often the caretaker tries.
-const PAUSE: Duration = Duration::from_millis(200);
-/// The key that the caretaker asks for.
-const PROBE: &str = "gecaso_probe";
-
 impl Far {
     /// How long one call waits for the storage at most, unless told otherwise.
     pub const DEFAULT_DEADLINE: Duration = Duration::from_millis(100);
 
-    /// A storage with the choices of this type, all of them by default.
+    /// A storage with the choices of this type: all of them by default, or those of a `Far` inside.
     pub fn new<S: Storage>(storage: S) -> Self {
-        let options = Options {
+        let default = || Options {
             clock: Clock::System,
             deadline: Self::DEFAULT_DEADLINE,
             limits: Limits::default(),
             listener: None,
         };
-        Self::with(Arc::new(storage), options)
+        let inside = storage.as_far().map(|far| far.object.options.clone());
+        Self::with(Arc::new(storage), inside.unwrap_or_else(default))
+    }
+
+    /// The choices of this one around another storage, which this is inside of.
+    pub(crate) fn around<S: Storage>(&self, storage: S) -> Self {
+        Self::with(Arc::new(storage), self.object.options.clone())
     }
 
     fn with(storage: Arc<dyn Erased>, options: Options) -> Self {
         let object = Object {
             storage,
             options,
-            reads: Breaker::default(),
-            writes: Breaker::default(),
+            breakers: Breakers::default(),
             counters: Counters::default(),
             parts: Mutex::new(Vec::new()),
             owing: Mutex::new(Vec::new()),
             is_tended: AtomicBool::new(false),
+            has_recovered: AtomicBool::new(false),
+            has_hinted: AtomicBool::new(false),
             has_told: AtomicBool::new(false),
         };
         Far { object: Arc::new(object) }
@@ -247,8 +267,8 @@ impl Far {
     }
 
     /// Is told of what goes wrong, in the thread where it does; must not block. Without a listener
-    /// values that cannot be stored, and the first time that the storage is given up, are told on
-    /// standard error.
+    /// values that cannot be stored, the first time that the storage is given up, and the first
+    /// time-out of a synchronous call are told on standard error.
     #[must_use]
     pub fn on_trouble(self, listener: impl Fn(&Trouble<'_>) + Send + Sync + 'static) -> Self {
         self.but(|options| options.listener = Some(Arc::new(listener)))
@@ -266,9 +286,10 @@ impl Far {
         self.object.counters.snapshot(owed)
     }
 
-    /// Whether the storage is left alone for now, because it has failed too often.
+    /// Whether the storage is left alone for now, because it has failed too often: not asked for
+    /// one of `get`, `set` and `remove` at least.
     pub fn is_given_up(&self) -> bool {
-        self.object.reads.is_open() || self.object.writes.is_open()
+        self.object.breakers.is_any_open()
     }
 
     pub(super) fn object(&self) -> &Arc<Object> {
@@ -339,9 +360,9 @@ impl Object {
         self.counters.add(what);
     }
 
-    /// Whether writes are tried.
-    pub(super) fn takes_writes(&self) -> bool {
-        !self.writes.is_open()
+    /// Whether operations of this kind are tried.
+    pub(super) fn takes(&self, method: Method) -> bool {
+        !self.breakers.of(method).is_open()
     }
 
     /// The parts of the functions that use this storage.
@@ -372,7 +393,7 @@ impl Object {
         mode: Mode,
         budget: &mut Budget,
     ) -> Result<Option<Vec<u8>>, Failure> {
-        if self.reads.is_open() || budget.left.is_zero() {
+        if !self.takes(Method::Get) || budget.left.is_zero() {
             return Err(Failure::Skipped);
         }
         let (begun, limit, chain) = (self.clock().now(), budget.left, operation.chain());
@@ -388,36 +409,47 @@ impl Object {
         let outcome = match read {
             Some(Ok(found)) => Ok(found),
             Some(Err(error)) => Err(Failure::said(error)),
+            None if mode == Mode::Apart && self.hints() => Err(Failure::HeldUp(limit)),
             None => Err(Failure::TimedOut(limit)),
         };
         // One that blocks the thread is not cut off: its answer counts, and it is as slow as if it
         // had been. The listener is foreign code, which cannot wait for this flight.
         let _inside = chain.map(reentry::enter);
-        match &outcome {
-            Ok(_) if took > limit => {
-                self.judge(&self.reads, "get", Some(&Failure::TimedOut(limit)))
-            }
-            outcome => self.judge(&self.reads, "get", outcome.as_ref().err()),
-        }
+        let late = Failure::TimedOut(limit);
+        self.judge(
+            Method::Get,
+            match &outcome {
+                Ok(_) if took > limit => Some(&late),
+                outcome => outcome.as_ref().err(),
+            },
+        );
         outcome
     }
 
-    /// A write has ended.
-    pub(super) fn wrote(self: &Arc<Self>, operation: &'static str, failure: Option<&Failure>) {
-        self.judge(&self.writes, operation, failure);
+    /// Whether a time-out of a synchronous call is to say what may be the reason: the first one,
+    /// if the caller may be it.
+    fn hints(&self) -> bool {
+        runner::may_hold_up_a_runtime() && !self.has_hinted.swap(true, SeqCst)
     }
 
-    fn judge(
-        self: &Arc<Self>,
-        breaker: &Breaker,
-        operation: &'static str,
-        failure: Option<&Failure>,
-    ) {
-        let Some(error) = failure else { return breaker.answered() };
+    /// An operation has ended.
+    pub(super) fn judge(self: &Arc<Self>, method: Method, failure: Option<&Failure>) {
+        let breaker = self.breakers.of(method);
+        let Some(error) = failure else {
+            if breaker.answered() {
+                self.has_recovered.store(true, SeqCst);
+            }
+            return;
+        };
         if matches!(error, Failure::Skipped) {
             return;
         }
-        self.report(&Trouble::Failed { operation, error });
+        let operation = method.name();
+        let failed = Trouble::Failed { operation, error };
+        match error {
+            Failure::HeldUp(_) if self.options.listener.is_none() => tell(&failed),
+            _ => self.report(&failed),
+        }
         if breaker.failed() {
             self.report(&Trouble::Opened { operation, error });
             self.begin_to_tend();
@@ -430,7 +462,7 @@ impl Object {
                 // One that panics is its owner's business; the panic hook has reported it.
                 let _ = catch_unwind(AssertUnwindSafe(|| listener(trouble)));
             }
-            (None, Trouble::Failed { .. } | Trouble::Closed) => {}
+            (None, Trouble::Failed { .. } | Trouble::Closed { .. }) => {}
             (None, Trouble::Opened { .. }) if self.has_told.swap(true, SeqCst) => {}
             (None, trouble) => tell(trouble),
         }
@@ -449,49 +481,8 @@ impl Object {
     /// Sees to it that a caretaker is at work.
     fn begin_to_tend(self: &Arc<Self>) {
         if !self.is_tended.swap(true, SeqCst) {
-            runner::spawn(Box::pin(caretaker(Arc::downgrade(self))));
+            runner::spawn(Box::pin(caretaker::tend(Arc::downgrade(self))));
         }
-    }
-
-    /// One round of the caretaker. Whether there is more to do.
-    async fn care(self: &Arc<Self>) -> bool {
-        if self.reads.is_open() {
-            let probe = Operation::new(self.storage().get(PROBE.into()), None);
-            if let Ok((_, true)) = self.background(probe).await {
-                self.reads.close();
-                self.report(&Trouble::Closed);
-            }
-        }
-        if self.writes.is_open() {
-            let probe = Operation::new(self.storage().remove(vec![PROBE.into()]), None);
-            if let Ok((_, true)) = self.background(probe).await {
-                self.writes.close();
-                self.report(&Trouble::Closed);
-            }
-        }
-        let owing = sync::lock(&self.owing).clone();
-        for part in owing {
-            if self.takes_writes() {
-                part.pay().await;
-            }
-        }
-        self.has_work()
-    }
-
-    /// Whether something is left for the caretaker. Lets go of the parts that have paid.
-    fn has_work(&self) -> bool {
-        let (paid, owes): (Vec<_>, Vec<_>) =
-            mem::take(&mut *sync::lock(&self.owing)).into_iter().partition(|part| !part.owes());
-        let has_work = !owes.is_empty() || self.reads.is_open() || self.writes.is_open();
-        sync::lock(&self.owing).extend(owes);
-        drop(paid);
-        has_work
-    }
-
-    /// Removes, in the background.
-    pub(super) async fn remove(&self, keys: Vec<Arc<str>>) -> Result<(), Failure> {
-        let remove = Operation::new(self.storage().remove(keys), None);
-        self.background(remove).await.map(|(done, _)| done)
     }
 
     /// What an operation brings that no caller waits for, and whether it was in time: one that
@@ -503,23 +494,6 @@ impl Object {
             Some(Ok(brought)) => Ok((brought, self.clock().now() <= until)),
             Some(Err(error)) => Err(Failure::said(error)),
             None => Err(Failure::TimedOut(limit)),
-        }
-    }
-}
-
-/// Repeats in the background what has failed, until nothing is left to do or nobody uses the
-/// storage any more.
-async fn caretaker(object: Weak<Object>) {
-    loop {
-        let Some(clock) = object.upgrade().map(|object| object.clock().clone()) else { return };
-        clock.alarm(after(clock.now(), PAUSE)).await;
-        let Some(object) = object.upgrade() else { return };
-        if !object.care().await {
-            object.is_tended.swap(false, SeqCst);
-            // What failed in between has seen a caretaker at work.
-            if !object.has_work() || object.is_tended.swap(true, SeqCst) {
-                return;
-            }
         }
     }
 }

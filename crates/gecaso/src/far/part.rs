@@ -112,7 +112,7 @@ impl Part {
     fn count_failure(&self, failure: &Failure) {
         self.count(match failure {
             Failure::Said(_) => Count::Error,
-            Failure::TimedOut(_) => Count::Timeout,
+            Failure::TimedOut(_) | Failure::HeldUp(_) => Count::Timeout,
             Failure::Skipped => Count::Skipped,
         });
     }

@@ -12,6 +12,7 @@
 //! Called by `part`, under its lock. Pure data: performs nothing, runs no foreign code, knows no
 //! storage.
 
+use super::breaker::Method;
 use crate::params::Params;
 use crate::receipt::Heard;
 use crate::signal::Signal;
@@ -37,10 +38,10 @@ pub(super) enum Write {
 
 impl Write {
     /// The storage's method.
-    pub(super) fn name(&self) -> &'static str {
+    pub(super) fn method(&self) -> Method {
         match self {
-            Write::Set(..) => "set",
-            Write::Remove => "remove",
+            Write::Set(..) => Method::Set,
+            Write::Remove => Method::Remove,
         }
     }
 }

@@ -75,7 +75,7 @@ impl Writing {
     ) -> Option<Writing> {
         let write = loop {
             let write = part.begin_write(key)?;
-            if part.object().takes_writes() {
+            if part.object().takes(write.method()) {
                 break write;
             }
             if !part.end_write(key, &write, Err(Failure::Skipped)) {
@@ -120,7 +120,7 @@ impl Future for Writing {
             Ok(()) if clock.now() >= this.alarm.at() => Some(&late),
             outcome => outcome.as_ref().err(),
         };
-        object.wrote(this.write.name(), judged);
+        object.judge(this.write.method(), judged);
         if this.part.end_write(&this.key, &this.write, outcome) {
             // The next one, which nobody waits for here.
             if let Some(next) = Writing::begin(&this.part, &this.key, None, this.limit) {

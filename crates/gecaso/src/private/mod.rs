@@ -84,6 +84,21 @@ where
     cache.peek_query(query).map(O::from_value)
 }
 
+/// The twin of [`peek`] for an asynchronous function. Of the query the future holds nothing.
+pub fn peek_async<'a, Q, K, O, M>(
+    cache: &'a Cache<K, O::Value>,
+    query: &Q,
+    _: probe::Token<O, M>,
+) -> impl Future<Output = Option<O>> + use<'a, Q, K, O, M>
+where
+    Q: crate::key::Query<K>,
+    K: NearKey,
+    O: Outcome<M>,
+{
+    let peeked = cache.peek_query_async(query);
+    async move { peeked.await.map(O::from_value) }
+}
+
 /// The hit path: what a hit returns, or the owned key of a miss.
 #[inline]
 pub fn find<Q, K, O, M>(

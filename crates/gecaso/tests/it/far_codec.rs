@@ -118,6 +118,24 @@ fn every_kind_of_value_is_what_the_reference_writes_and_reads() {
 }
 
 #[test]
+fn parameters_are_whole_numbers_of_every_width() {
+    let edge = i64::MAX as u64;
+    for number in [0, 1, edge, edge + 1, u64::MAX] {
+        let param = Param::from(number);
+        let is_exact = match param {
+            Param::Int(held) => u64::try_from(held) == Ok(number) && number <= edge,
+            Param::Large(held) => held == number && number > edge,
+            _ => false,
+        };
+        assert!(is_exact, "{number}: {param:?}");
+        let params = Params::new().with("n", number).with("size", 7_usize).with("by", -7_isize);
+        let (_, found) = unpack::<()>(&pack(&(), &params).unwrap()).unwrap();
+        assert_eq!(found, params);
+    }
+    assert_eq!(Param::from(usize::MAX), Param::from(u64::try_from(usize::MAX).unwrap()));
+}
+
+#[test]
 fn whole_numbers_take_the_shortest_form_at_every_edge() {
     for shift in 0..64 {
         for near in -2..=2_i64 {

@@ -97,6 +97,47 @@ fn report(storage: impl Storage) -> String {
     *panic.downcast::<String>().expect("a report")
 }
 
+/// Has room for so many entries, and says so, one way or another, when they are there.
+struct Full {
+    inner: Elsewhere,
+    room: usize,
+    panics: bool,
+}
+
+impl Storage for Full {
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>> {
+        self.inner.get(key).await
+    }
+
+    async fn set(&self, key: &str, value: &[u8], params: &Params) -> Result<()> {
+        if self.inner.len() < self.room {
+            return self.inner.set(key, value, params).await;
+        }
+        match self.panics {
+            true => panic!("No space left on device"),
+            false => Err("No space left on device".into()),
+        }
+    }
+
+    async fn remove(&self, keys: &[&str]) -> Result<()> {
+        self.inner.remove(keys).await
+    }
+}
+
+#[test]
+fn what_fails_for_want_of_room_is_told_how_much_is_wanted() {
+    let full = |panics| report(Full { inner: Elsewhere::new(), room: 3, panics });
+    let (error, panic) = (full(false), full(true));
+    let lost = report(LruStorage::over(Elsewhere::new(), 3));
+    for (report, parts) in [
+        (error, ["an error: No space left", "room for 500 entries and 4 MiB", "right to fail"]),
+        (panic, ["a panic: No space left", "Return an error", "check_storage_async"]),
+        (lost, ["nothing (None)", "bounded by design", "room for 500 entries and 4 MiB"]),
+    ] {
+        assert!(parts.iter().all(|part| report.contains(part)), "{parts:?}: {report}");
+    }
+}
+
 /// One mistake each.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Mistake {

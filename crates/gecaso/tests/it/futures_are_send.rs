@@ -13,6 +13,7 @@ fn futures_of_calls_are_send() {
     drop(is_send(cache.get_with_async("a", async { 1 })));
     drop(is_send(cache.try_get_with_async("a", async { Err::<u64, String>("no".into()) })));
     drop(is_send(cache.refresh_async("a", async { 1 })));
+    drop(is_send(cache.peek_async("a")));
     drop(is_send(gecaso::scope(async { 1 })));
     drop(is_send(cache.invalidate("a")));
     // With an await and a value held over it, in the body and around the call.
@@ -78,4 +79,8 @@ fn futures_of_cached_functions_are_send() {
     let path = String::from("a");
     assert_eq!(pollster::block_on(is_send(fetched(&path, 1))), Ok("a/1".into()));
     drop(is_send(fetched::refresh(&path, 1)));
+    let peeked = is_send(fetched::peek_async(&path, 1));
+    assert_eq!(pollster::block_on(peeked), Some(Ok("a/1".into())));
+    assert_eq!(pollster::block_on(fetched::peek_async(&path, 2)), None);
+    assert_eq!((fetched::stats().hits, fetched::stats().misses), (0, 1), "a look is not counted");
 }

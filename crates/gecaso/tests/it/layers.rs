@@ -73,7 +73,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     // What the face of another language may name; as `private`.
     (
         "face",
-        &["blocking", "cache", "call", "codec", "error", "key", "outcome", "params", "receipt"],
+        &[
+            "blocking", "cache", "call", "codec", "error", "key", "outcome", "receipt", "reentry",
+            "time",
+        ],
     ),
     // For the tests of users' storages.
     ("testing", &["blocking", "codec", "error", "far", "params", "signal", "sync", "time"]),
@@ -91,7 +94,6 @@ const LOCKS: &[(&str, &str)] = &[
     ("time.rs", "the last stamp: it lives in a static"),
     ("memory/bound.rs", "stamps and a hint: whoever reads an old one evicts a little out of order"),
     ("memory/tuner.rs", "notes of hits and the rule: lost or late, they cost a little hit ratio"),
-    ("blocking.rs", "how threads park is said once in a process"),
     ("private/erased.rs", "the list of a function's caches lives in a static"),
     ("private/slot.rs", "opening a cache happens once in a process"),
     ("private/method.rs", "the registry of methods lives in a static"),

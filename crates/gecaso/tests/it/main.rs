@@ -87,6 +87,8 @@ mod far_conformance;
 #[cfg(feature = "testing")]
 mod far_fuzz;
 #[cfg(feature = "testing")]
+mod far_health;
+#[cfg(feature = "testing")]
 mod far_linearizable;
 #[cfg(feature = "testing")]
 mod far_lru;

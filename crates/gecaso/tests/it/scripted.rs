@@ -14,6 +14,8 @@ pub(crate) struct Scripted {
     pub(crate) sets: Count,
     pub(crate) removes: Count,
     does: Arc<Does>,
+    /// How many sets came before each removal.
+    pub(crate) removed_after: Arc<Mutex<Vec<usize>>>,
     /// What the sets were told.
     pub(crate) told: Arc<Mutex<Vec<(String, Params)>>>,
     /// What was to be set, whether it was or not.
@@ -23,6 +25,8 @@ pub(crate) struct Scripted {
 #[derive(Default)]
 struct Does {
     fails: AtomicBool,
+    fails_sets: AtomicBool,
+    fails_removes: AtomicBool,
     panics: AtomicBool,
     stalls_gets: AtomicBool,
     stalls_writes: AtomicBool,
@@ -39,6 +43,15 @@ impl Scripted {
     /// From now on everything fails, or nothing.
     pub(crate) fn fails(&self, fails: bool) {
         self.does.fails.store(fails, SeqCst);
+    }
+
+    /// From now on it takes no sets, as a full disk, or takes them again.
+    pub(crate) fn fails_sets(&self, fails: bool) {
+        self.does.fails_sets.store(fails, SeqCst);
+    }
+
+    pub(crate) fn fails_removes(&self, fails: bool) {
+        self.does.fails_removes.store(fails, SeqCst);
     }
 
     /// From now on so many keys may be removed at once, and more are too many.
@@ -104,16 +117,23 @@ impl Storage for Scripted {
         self.told.lock().unwrap().push((key.to_owned(), params.clone()));
         self.sent.lock().unwrap().push(value.to_vec());
         self.act(self.does.stalls_writes.load(SeqCst)).await?;
+        if self.does.fails_sets.load(SeqCst) {
+            return Err("no space left".into());
+        }
         self.inner.set(key, value, params).await
     }
 
     async fn remove(&self, keys: &[&str]) -> Result<()> {
         self.removes.up();
+        self.removed_after.lock().unwrap().push(self.sets.now());
         let most = self.does.most.load(SeqCst);
         if most > 0 && keys.len() > most {
             return Err("too many".into());
         }
         self.act(self.does.stalls_writes.load(SeqCst)).await?;
+        if self.does.fails_removes.load(SeqCst) {
+            return Err("read only".into());
+        }
         self.inner.remove(keys).await
     }
 }

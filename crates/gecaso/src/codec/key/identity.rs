@@ -78,11 +78,15 @@ impl Identity {
     }
 }
 
+/// The key that is asked for to see whether a storage answers: no call's, since those have a `_`
+/// behind 32 digits, or a `/`.
+pub(crate) const PROBE: &str = "gecaso_probe";
+
 /// The words of the keys that caches keep beside their entries.
 const RESERVED: [&str; 1] = ["epoch"];
 
-/// Whether this is a [reserved](Identity::reserved_key) key, not a call's; any text may be asked
-/// about.
+/// Whether this is a [reserved](Identity::reserved_key) key or the probe, not a call's; any text
+/// may be asked about.
 pub(crate) fn is_reserved(key: &str) -> bool {
     let hashed = key.split_at_checked(DIGITS).filter(|(hex, _)| {
         // A name may look like digits, but then there is a `/` behind it.
@@ -91,7 +95,7 @@ pub(crate) fn is_reserved(key: &str) -> bool {
     let word = hashed.and_then(|(_, tail)| tail.strip_prefix('_'));
     // In the key of a call, what is behind a `/` begins with the version, or ends in a quote.
     let behind = key.rsplit_once('/').map(|(_, tail)| tail);
-    word.into_iter().chain(behind).any(|word| RESERVED.contains(&word))
+    key == PROBE || word.into_iter().chain(behind).any(|word| RESERVED.contains(&word))
 }
 
 /// What a reserved key may be named by: too short to be digits of a digest.

@@ -16,7 +16,7 @@ mod tag;
 pub(crate) mod tree;
 
 pub use encoder::KeyEncoder;
-pub(crate) use identity::{Identity, is_reserved};
+pub(crate) use identity::{Identity, PROBE, is_reserved};
 #[cfg(feature = "testing")]
 pub(crate) use tree::fuzz;
 

@@ -2,7 +2,7 @@
 
 use super::read::DEPTH;
 use super::tree::{Tree, fuzz};
-use super::{Identity, Key, KeyEncoder, encode, is_reserved};
+use super::{Identity, Key, KeyEncoder, PROBE, encode, is_reserved};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Boxes in boxes, a list each, around a number.
@@ -143,6 +143,7 @@ fn a_long_readable_key_is_cut_at_200_symbols() {
     assert_ne!(reserved[0], reserved[1]);
     assert!(reserved.iter().all(|key| key.len() == 200 && is_reserved(key)), "{reserved:?}");
     assert!(![a, b, c].iter().any(|key| is_reserved(key)));
+    assert!(is_reserved(PROBE) && !is_reserved(&format!("{PROBE}/v0(1)")));
     for (length, is_cut) in [(191, false), (192, true)] {
         let key = Identity::new(&"n".repeat(length), 0).reserved_key("epoch", false);
         assert_eq!((key.len(), key.contains('~')), (200, is_cut), "{key}");

@@ -6,6 +6,7 @@
 use super::{FarKey, Part, Sealed, State};
 use crate::codec::envelope;
 use crate::error::Error;
+use crate::far::breaker::Method;
 use crate::far::object::Failure;
 use crate::far::pens::Write;
 use crate::far::stats::Count;
@@ -41,7 +42,7 @@ impl Part {
             return self.begin_epoch().0;
         }
         let is_admitted = is_admitted && !pens.is_laden();
-        if !is_admitted || !self.object.takes_writes() {
+        if !is_admitted || !self.object.takes(Method::Set) {
             drop(state);
             self.count(Count::Skipped);
             return if replaces { self.queue_change(key, None, limit).0 } else { None };
@@ -114,15 +115,25 @@ impl Part {
             Write::Set(..) => Count::Set,
             Write::Remove => Count::Remove,
         };
-        let operation = write.name();
+        let operation = write.method().name();
         match &outcome {
             Ok(()) => self.count(done),
             Err(failure) => self.count_failure(failure),
         }
         let told = outcome.map_err(|failure| {
             let name = &self.identity.name;
-            let text = format!("the storage of `{name}` could not `{operation}`: {failure}");
-            Error::new(text)
+            let meanwhile = match write {
+                Write::Remove => {
+                    "until the removal succeeds, which is repeated, this process does \
+                                  not use the entry"
+                }
+                Write::Set(..) if key == &*self.epoch_key => {
+                    "it is repeated; this process uses no older entry, others may"
+                }
+                Write::Set(..) => "the entry is not stored, and what was there is removed",
+            };
+            let what = format!("the storage of `{name}` could not `{operation}`: {failure}");
+            Error::new(format!("{what}; {meanwhile}"))
         });
         let (heard, goes_on) = {
             let mut state = sync::lock(&self.state);
@@ -162,21 +173,25 @@ impl Part {
         sync::lock(&self.state).pens.is_writing()
     }
 
-    /// Repeats what is owed, until all is done or not even one removal is answered. The breaker is
-    /// not told: whether the storage answers has been asked before.
-    pub(in crate::far) async fn pay(self: &Arc<Self>) {
+    /// Repeats what is owed, until all is done or not even one removal is answered. Whether any of
+    /// it was. The breaker is not told of removals: whether the storage answers them has been asked
+    /// before.
+    pub(in crate::far) async fn pay(self: &Arc<Self>) -> bool {
         let record = {
             let mut state = sync::lock(&self.state);
-            if state.epoch.owes() { self.queue_record(&mut state, None) } else { None }
+            let is_due = state.epoch.owes() && self.object.takes(Method::Set);
+            if is_due { self.queue_record(&mut state, None) } else { None }
         };
+        let mut is_answered = false;
         if let Some(record) = record {
             record.write(None).await;
+            is_answered = !sync::lock(&self.state).epoch.owes();
         }
         let mut most = BATCH;
-        loop {
+        while self.object.takes(Method::Remove) {
             let keys = sync::lock(&self.state).pens.begin_owed(most);
             if keys.is_empty() {
-                return;
+                break;
             }
             let removed = self.object.remove(keys.clone()).await;
             for key in &keys {
@@ -185,10 +200,11 @@ impl Part {
                 }
             }
             match removed {
-                Ok(()) => {}
+                Ok(()) => is_answered = true,
                 Err(_) if keys.len() > 1 => most = keys.len() / 2, // perhaps too many at once
-                Err(_) => return,
+                Err(_) => break,
             }
         }
+        is_answered
     }
 }

@@ -7,7 +7,7 @@ use super::Chaos;
 use super::faults::{Blow, Lie, Moment, Operation, Plan};
 use super::state::Late;
 use crate::error::Result;
-use crate::far::Storage;
+use crate::far::{Far, Storage};
 use crate::params::Params;
 use crate::time::after;
 
@@ -126,5 +126,10 @@ impl<S: Storage> Storage for Chaos<S> {
         let note = |key: &&str| self.state().past.note(key, None);
         keys.iter().for_each(note);
         attempt.end(keys).await
+    }
+
+    /// With the choices of a `Far` that is inside.
+    fn as_far(&self) -> Option<Far> {
+        self.inner().as_far().map(|far| far.around(self.clone()))
     }
 }

@@ -33,7 +33,24 @@ pub(super) struct Broken {
     done: Vec<String>,
     came: String,
     wanted: String,
+    /// What else may be the matter, whatever the promise.
+    also: &'static str,
 }
+
+/// Said of a storage that has failed.
+const AFTER_ERROR: &str = "This error is the storage's own, or its client's: look into it first. \
+     If it says that something is full, give the suite a place with room for 500 entries and \
+     4 MiB. Where a storage cannot do what it is asked it is right to fail: gecaso goes on.";
+/// Said of one that has panicked.
+const AFTER_PANIC: &str = "Return an error in the place of the panic (`?`, not `unwrap`): gecaso \
+     takes a panic for an error, but a lock of yours may be poisoned by it. A client that needs a \
+     runtime is checked by `check_storage_async`, inside of one.";
+/// Said of one that does not answer.
+const AFTER_SILENCE: &str = "An operation ends, with an error if need be. A client that needs a \
+     runtime is checked by `check_storage_async`, inside of one.";
+/// Said of one that has lost an entry.
+const AFTER_LOSS: &str = "If it drops entries because it is bounded by design, check it with room \
+     for 500 entries and 4 MiB.";
 
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -44,7 +61,11 @@ impl fmt::Display for Broken {
         }
         writeln!(f, "came back:  {}", self.came)?;
         writeln!(f, "wanted:     {}", self.wanted)?;
-        write!(f, "what to do: {}", self.promise.advice)
+        write!(f, "what to do: {}", self.promise.advice)?;
+        match self.also {
+            "" => Ok(()),
+            also => write!(f, "\n            {also}"),
+        }
     }
 }
 
@@ -111,7 +132,11 @@ impl<'a, S: Storage> Probe<'a, S> {
             return Ok(());
         }
         let wanted: Vec<String> = wanted.iter().map(|value| shown(*value)).collect();
-        Err(self.broken(shown(found.as_deref()), wanted.join(", or ")))
+        let mut broken = self.broken(shown(found.as_deref()), wanted.join(", or "));
+        if found.is_none() {
+            broken.also = AFTER_LOSS;
+        }
+        Err(broken)
     }
 
     /// Begins an operation, polls it so many times and drops it.
@@ -143,7 +168,7 @@ impl<'a, S: Storage> Probe<'a, S> {
 
     pub(super) fn broken(&mut self, came: impl Into<String>, wanted: impl Into<String>) -> Broken {
         let done = std::mem::take(&mut self.done);
-        Broken { promise: self.promise, done, came: came.into(), wanted: wanted.into() }
+        Broken { promise: self.promise, done, came: came.into(), wanted: wanted.into(), also: "" }
     }
 
     /// Awaits an operation: an error, a panic or silence break the promise.
@@ -153,13 +178,13 @@ impl<'a, S: Storage> Probe<'a, S> {
     {
         let clock = Clock::System;
         let alarm = clock.alarm(after(clock.now(), self.run.limit));
-        let came = match alarm.unless(caught(begin)).await {
+        let (came, also) = match alarm.unless(caught(begin)).await {
             Some(Ok(Ok(answer))) => return Ok(answer),
-            Some(Ok(Err(error))) => format!("an error: {error}"),
-            Some(Err(panic)) => format!("a panic: {panic}"),
-            None => format!("nothing, within {:?}", self.run.limit),
+            Some(Ok(Err(error))) => (format!("an error: {error}"), AFTER_ERROR),
+            Some(Err(panic)) => (format!("a panic: {panic}"), AFTER_PANIC),
+            None => (format!("nothing, within {:?}", self.run.limit), AFTER_SILENCE),
         };
-        Err(self.broken(came, "Ok"))
+        Err(Broken { also, ..self.broken(came, "Ok") })
     }
 }
 
