@@ -55,6 +55,9 @@ pub(super) struct Attached<K, V> {
 /// A shard of a table, under its lock.
 pub(super) type Locked<'a, K, V> = Writing<'a, Stored<K, V>>;
 
+/// A full slot of one.
+type FoundIn<'r, K, V> = Found<'r, Stored<K, V>>;
+
 /// An entry on its way in.
 pub(crate) struct Incoming<K, V> {
     pub(crate) hash: u64,
@@ -525,7 +528,7 @@ impl<K: NearKey, V: Value> Table<K, V> {
         shard: &'s Locked<'_, K, V>,
         hash: u64,
         known: &Seen<K, V>,
-    ) -> Result<Option<Found<'s, Stored<K, V>>>, Seen<K, V>> {
+    ) -> Result<Option<FoundIn<'s, K, V>>, Seen<K, V>> {
         let same = shard.same_hash(hash);
         let now = || same.iter().filter_map(|found| found.content().foreign());
         if !known.still_holds(now()) {

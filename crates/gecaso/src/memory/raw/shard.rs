@@ -66,7 +66,8 @@ pub(super) struct Core {
     /// Full slots that nobody can find any more, but may still read, and why their entries have
     /// left; `None`: they have not, another slot stands for them.
     pub(super) limbo: Vec<(SlotId, Option<RemovalCause>)>,
-    /// Indexes that somebody may still read.
+    /// Indexes that somebody may still read, each where it always was.
+    #[allow(clippy::vec_box)] // moved out of its box, it would move under its readers
     pub(super) replaced: Vec<Box<Index>>,
     /// How often entries have got other places.
     pub(super) moves: u64,

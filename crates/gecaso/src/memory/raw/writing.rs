@@ -9,6 +9,7 @@ use super::super::lifetimes::{Life, Lifetimes};
 use super::super::policy::AnyPolicy;
 use super::super::policy::{Policy, Rule, SlotId, Slots};
 use super::super::removal::RemovalCause;
+use super::super::weights::Weights;
 use super::index::Index;
 use super::shard::{Core, Found, Part, Shard};
 use super::slab::{Slab, Slot, kept};
@@ -319,7 +320,7 @@ impl<'a, T> Writing<'a, T> {
         self.core.policy.clear();
         self.core.lifetimes = None;
         if let Some(weights) = &mut self.core.weights {
-            *weights = Box::default();
+            **weights = Weights::default();
         }
         self.settle_now(to) || !self.part.about.drops
     }
