@@ -5,6 +5,7 @@ of each.
 """
 
 import asyncio
+import contextlib
 import gc
 import sys
 
@@ -164,6 +165,31 @@ def test_instances(is_flat):
         one.method(1), one.method(2)
         shared.method(next(numbers) % 100)
         C.method.invalidate(shared, 5)
+
+    is_flat(once, 0.25)
+
+
+def test_instances_that_stay(is_flat):
+    """A call that is loaded again and again is remembered once."""
+
+    class C:
+        @gecaso.cached(gecaso.MemoryStorage())
+        def method(self, x):
+            return Value()
+
+        @gecaso.cached(gecaso.MemoryStorage())
+        async def asynchronous(self, x):
+            return Value()
+
+    shared = C()
+
+    def once():
+        shared.method(1)
+        C.method.invalidate(shared, 1)
+        with contextlib.suppress(StopIteration):
+            shared.asynchronous(1).send(None)
+        C.asynchronous.cache_clear()
+        C.method.insert(1, shared, 2)
 
     is_flat(once, 0.25)
 
