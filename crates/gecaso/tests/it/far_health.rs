@@ -126,9 +126,12 @@ fn what_is_owed_is_repeated_less_and_less_often_until_the_storage_answers() {
     assert_eq!(disk.far.stats().owed, 0);
 }
 
+/// A name, and something to put around a storage.
+type Wrap = (&'static str, fn(Far) -> Far);
+
 #[test]
 fn the_choices_of_a_far_inside_hold_for_what_is_put_around_it() {
-    let wraps: [(&str, fn(Far) -> Far); 5] = [
+    let wraps: [Wrap; 5] = [
         ("LruStorage", |far| Far::new(LruStorage::over(far, 9))),
         ("Chaos", |far| Far::new(Chaos::new(far))),
         ("both", |far| Far::new(LruStorage::over(Arc::new(Chaos::new(far)), 9))),
