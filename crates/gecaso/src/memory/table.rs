@@ -9,14 +9,13 @@ use super::lifetimes::Life;
 use super::policy::{Adaptive, AnyPolicy, Lru, SlotId};
 use super::removal::{Displaced, Evicted, Gone, Leaving, Listener, RemovalCause, tell};
 use super::shard::{Entry, Shard, Slot, Stored};
-use super::terms::{Terms, Theirs, Weigher, hash_by};
+use super::terms::{Terms, Theirs, Weigher, hash_by, hash_seeded};
 use crate::key::{NearKey, Query};
 use crate::outcome::Value;
 use crate::snapshot::Snapshot;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{self, RwLock, thread};
 use crate::time::{Clock, NEVER, Nanos};
-use std::hash::{BuildHasher, Hasher};
 use std::sync::{Arc, Weak};
 
 pub(crate) struct Table<K: NearKey, V: Value> {
@@ -130,9 +129,7 @@ impl<K: NearKey, V: Value> Table<K, V> {
         if let Some(theirs) = &self.theirs {
             return hash_by(&**theirs, query);
         }
-        let mut state = self.hasher.build_hasher();
-        query.hash_into(&mut state);
-        state.finish()
+        hash_seeded(&self.hasher, query)
     }
 
     /// The shard of a hash. The index inside uses the lowest and highest bits; these are others.
