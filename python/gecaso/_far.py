@@ -50,7 +50,10 @@ class Part:
         self._loads = collections.defaultdict(set)
         # Keys about which the storage is not believed: how many writes are under way.
         self._doubtful = collections.Counter()
+        # Keys to be removed, and by which change.
         self._owed = {}
+        self._changes = 0
+        self._tasks = set()
         self._known = {}
         # After a clear: the keys that the storage is believed about, because they came later.
         self._since_clear = None
@@ -199,32 +202,48 @@ class Part:
             await self._ask(self.storage.set, key, value, **self.params)
         self.sets += 1
 
+    def _owe(self, key):
+        """From now on the storage is not believed about a key, until a removal that begins later
+        has succeeded. Under the lock."""
+        if key not in self._owed:
+            self._doubtful[key] += 1
+        self._changes += 1
+        self._owed[key] = self._changes
+
+    def _paid(self, key, change):
+        """What was owed since that change is paid, unless there was another one. Under the lock."""
+        if change is not None and self._owed.get(key) == change:
+            del self._owed[key]
+            self._less_doubtful(key)
+
+    def _less_doubtful(self, key):
+        self._doubtful[key] -= 1
+        if not self._doubtful[key]:
+            del self._doubtful[key]
+
     async def _remove(self, *keys):
         """Removes keys; the error if they could not be, which are then owed."""
+        with self._lock:
+            changes = [self._owed.get(key) for key in keys]
         try:
             if self._is_open():
                 raise ConnectionError("it has failed too often and was not asked")
             await self._ask(self.storage.remove, *keys)
-        except Exception as error:
+        except BaseException as error:
             with self._lock:
                 for key in keys:
-                    if key not in self._owed:
-                        self._owed[key] = None
-                        self._doubtful[key] += 1
+                    self._owe(key)
+            if not isinstance(error, Exception):
+                raise  # a cancellation: nobody knows how far it came
             return error
         with self._lock:
-            for key in keys:
-                if self._owed.pop(key, _NOTHING) is None:
-                    self._doubtful[key] -= 1
-                    if not self._doubtful[key]:
-                        del self._doubtful[key]
+            for key, change in zip(keys, changes, strict=True):
+                self._paid(key, change)
         return None
 
     def _believe(self, key):
         with self._lock:
-            self._doubtful[key] -= 1
-            if self._doubtful[key] <= 0:
-                del self._doubtful[key]
+            self._less_doubtful(key)
 
     async def _settled(self, key):
         """Whether the storage is believed about a key; pays what is owed first."""
@@ -240,39 +259,35 @@ class Part:
     # What comes from the side.
 
     def _begin_change(self, key):
+        """Loads that run now are not valid any more, and the storage is not believed. What is to
+        be told it may be cancelled, or never begin: so the key is owed first."""
         with self._lock:
             for load in self._loads.get(key, ()):
                 load.is_valid = False
-            self._doubtful[key] += 1
+            self._owe(key)
+            return self._owed[key]
 
     def invalidate(self, arguments):
         """Removes an entry; loads that run now are not believed afterwards."""
         key = self.key(arguments)
         self._begin_change(key)
-
-        async def remove():
-            try:
-                return await self._remove(key)
-            finally:
-                self._believe(key)
-
-        return self._tell(remove)
+        return self._tell(lambda: self._remove(key))
 
     def insert(self, arguments, value):
         """Puts an entry in."""
         key = self.key(arguments)
-        self._begin_change(key)
+        change = self._begin_change(key)
 
         async def put():
             try:
                 await self._set(key, arguments, value, time.time_ns(), 0)
-                self._came(key)
             except Exception as error:
                 # What is there now is not right any more.
                 await self._remove(key)
                 return error
-            finally:
-                self._believe(key)
+            self._came(key)
+            with self._lock:
+                self._paid(key, change)
 
         return self._tell(put)
 
@@ -298,7 +313,11 @@ class Part:
         """Does `change()` with the storage: at once, or in the running loop."""
         loop = asyncio.events._get_running_loop()
         if self.is_async and loop is not None:
-            return Receipt(task=loop.create_task(change()))
+            task = loop.create_task(change())
+            # A loop does not keep its tasks, and a receipt may be dropped.
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            return Receipt(task=task)
         if self.is_async:
             try:
                 return Receipt(error=_loops.step(change()))

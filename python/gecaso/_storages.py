@@ -3,8 +3,10 @@
 import abc
 import collections
 import threading
+import time
 
 from gecaso import _forks, _gecaso
+from gecaso._lifetimes import seconds
 
 
 class BaseStorage(abc.ABC):
@@ -67,13 +69,11 @@ class _Native(BaseStorage):
     def __repr__(self):
         return f"{type(self).__name__}(maxsize={self._maxsize})"
 
-    def _entries(self, ttl):
-        """What is kept under texts, beside the functions' own entries."""
+    def _entries(self):
+        """What is kept under texts, beside the functions' own entries: values, and until when."""
         with self._lock:
             if self._own is None:
-                self._own = {}
-            if ttl not in self._own:
-                self._own[ttl] = _gecaso.Function(
+                self._own = _gecaso.Function(
                     _absent,
                     self._near,
                     parameters=[("key", None, False)],
@@ -83,37 +83,34 @@ class _Native(BaseStorage):
                     more=None,
                     make_key=None,
                     copy=None,
-                    ttl=ttl,
+                    ttl=None,
                     is_async=False,
                 )
-            return self._own[ttl]
+            return self._own
 
     async def get(self, key):
         """The value that was set under a key; raises KeyError if there is none."""
-        for entries in list((self._own or {}).values()):
-            if entries._peek((key,), None):
-                return entries(key)  # is a use, which a look is not
-        raise KeyError(key)
+        entries = self._entries()
+        if not entries._peek((key,), None):
+            raise KeyError(key)
+        value, until = entries(key)  # is a use, which a look is not
+        if until is not None and time.monotonic() >= until:
+            raise KeyError(key)
+        return value
 
     async def set(self, key, value, *, ttl=None):
         """Keeps a value, for `ttl` seconds if that is given."""
-        from gecaso._lifetimes import seconds
-
         ttl = None if ttl is None else seconds(ttl)
-        entries = self._entries(ttl)
-        for others in list(self._own.values()):
-            if others is not entries:
-                others._invalidate((key,), None)
-        if ttl != 0:
-            entries._insert(value, (key,), None)
-        else:
-            entries._invalidate((key,), None)
+        if ttl == 0:
+            self._entries()._invalidate((key,), None)
+            return
+        until = None if ttl is None else time.monotonic() + ttl
+        self._entries()._insert((value, until), (key,), None)
 
     async def remove(self, *keys):
         """Removes the keys that are there."""
-        for entries in list((self._own or {}).values()):
-            for key in keys:
-                entries._invalidate((key,), None)
+        for key in keys:
+            self._entries()._invalidate((key,), None)
 
 
 class MemoryStorage(_Native):

@@ -14,7 +14,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyWeakrefReference;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 /// Stands for an object that is alive. Its own weak reference calls it when that has gone.
@@ -153,7 +153,12 @@ impl Token {
         let is_there = |note: &Note| {
             note.function(py).is_some_and(|function| function.get().holds(note.hash, &note.key))
         };
-        let (kept, gone): (Vec<Note>, Vec<Note>) = entries.into_iter().partition(is_there);
+        // A call that was loaded again and again is noted once: a function has one weak reference, and
+        // other keys of the same hash are so rare that theirs may wait for their eviction.
+        let mut seen = HashSet::new();
+        let mut is_first = |note: &Note| seen.insert((note.function.as_ptr() as usize, note.hash));
+        let (kept, gone): (Vec<Note>, Vec<Note>) =
+            entries.into_iter().partition(|note| is_there(note) && is_first(note));
         let mut notes = self.notes();
         notes.tidy_at = 2 * kept.len();
         notes.entries.extend(kept);

@@ -127,9 +127,9 @@ def same(one: Any, other: Any) -> bool:
         # In the same order, too.
         return same(list(one.items()), list(other.items()))
     if isinstance(one, (set, frozenset)):
-        other_by_key = {element: element for element in other}
+        # By pairs: a NaN is not found by its hash.
         return len(one) == len(other) and all(
-            element in other_by_key and same(element, other_by_key[element]) for element in one
+            any(same(element, candidate) for candidate in other) for element in one
         )
     if isinstance(one, decimal.Decimal):
         return one.as_tuple() == other.as_tuple()

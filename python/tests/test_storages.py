@@ -397,3 +397,39 @@ def test_bad_deadlines():
     for deadline, error in ((-1, ValueError), ("soon", ValueError), (None, TypeError)):
         with pytest.raises(error, match="_deadline"):
             gecaso.cached(Plain(), _deadline=deadline)(lambda x: x)
+
+
+@pytest.mark.parametrize("begins", [False, True], ids=["never begun", "cancelled"])
+def test_a_removal_that_does_not_come_to_its_end_is_owed(begins):
+    """A receipt that is dropped leaves its removal to the loop, which may end first."""
+
+    class Stalling(Plain):
+        stalls = False
+
+        async def remove(self, *keys):
+            if self.stalls:
+                begun.set()
+                await asyncio.Event().wait()
+            await super().remove(*keys)
+
+    storage = Stalling()
+    number = 0
+
+    @gecaso.cached(storage)
+    async def f(x):
+        return number
+
+    async def main():
+        nonlocal number
+        assert await f(1) == 0
+        number = 1
+        storage.stalls = True
+        f.invalidate(1)
+        if begins:
+            await begun.wait()
+
+    begun = asyncio.Event()
+    asyncio.run(main())
+    storage.stalls = False
+    assert asyncio.run(f(1)) == asyncio.run(f(1)) == 1
+    assert not f._part._owed and not f._part._doubtful

@@ -144,6 +144,11 @@ impl Words {
         let word = input.call(Ident::parse_any)?;
         let name = word.to_string();
         let Some(usage) = words::usage(&name) else {
+            if let Shape::Assigned = shape {
+                // Its value may have commas that do not begin a word: `|key, value| ..`.
+                input.parse::<Token![=]>()?;
+                drop(input.parse::<Expr>());
+            }
             return Err(syn::Error::new(word.span(), words::unknown(&name)));
         };
         let shape_fits = match name.as_str() {

@@ -77,7 +77,7 @@ impl<K, V> Default for Settings<K, V> {
             terms: Terms::default(),
             max_wait: None,
             identity: None,
-            far: FarWords::default(),
+            far: Default::default(),
         }
     }
 }

@@ -10,13 +10,12 @@ use super::lifetimes::Life;
 use super::policy::{Adaptive, AnyPolicy, Lru, SlotId};
 use super::raw::{About, Found, Held, Part, Writing};
 use super::removal::{Displaced, Evicted, Gone, Listener, RemovalCause};
-use super::terms::{Terms, Theirs, Weigher, hash_by};
+use super::terms::{Terms, Theirs, Weigher, hash_by, hash_seeded};
 use crate::key::{NearKey, Query};
 use crate::outcome::Value;
 use crate::snapshot::Snapshot;
 use crate::sync::thread;
 use crate::time::{Clock, NEVER, Nanos};
-use std::hash::{BuildHasher, Hasher};
 use std::ops::Deref;
 use std::sync::{Arc, Weak};
 
@@ -137,9 +136,7 @@ impl<K: NearKey, V: Value> Table<K, V> {
         if let Some(theirs) = &self.theirs {
             return hash_by(&**theirs, query);
         }
-        let mut state = self.hasher.build_hasher();
-        query.hash_into(&mut state);
-        state.finish()
+        hash_seeded(&self.hasher, query)
     }
 
     fn lock(&self, hash: u64) -> Locked<'_, K, V> {

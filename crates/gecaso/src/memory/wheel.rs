@@ -184,7 +184,8 @@ mod tests {
 
     /// Everything that is due, in the order it comes out.
     fn drain(wheel: &mut Wheel, now: Nanos, dues: &BTreeMap<SlotId, Nanos>) -> Vec<SlotId> {
-        let pop = || wheel.pop(now, &mut usize::MAX, |slot| dues[&slot]);
+        let mut steps = usize::MAX;
+        let pop = || wheel.pop(now, &mut steps, |slot| dues[&slot]);
         std::iter::from_fn(pop).collect()
     }
 

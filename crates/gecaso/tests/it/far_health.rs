@@ -52,6 +52,12 @@ impl FullDisk {
         FullDisk { storage, clock, log, far, cache }
     }
 
+    /// The background's own are not counted: they may come at any time.
+    fn sets_of_calls(&self) -> usize {
+        let told = self.storage.told.lock().unwrap();
+        told.iter().filter(|(key, _)| !key.contains("probe")).count()
+    }
+
     /// Until the background has begun its next round, and ended all before it.
     fn round(&self) {
         let asked = self.storage.sets.now();
@@ -67,9 +73,9 @@ fn a_full_disk_takes_no_sets_and_goes_on_with_the_rest() {
     let disk = FullDisk::new();
     for n in 0..20 {
         disk.round();
-        let sent = disk.storage.sent.lock().unwrap().len();
+        let sent = disk.sets_of_calls();
         assert_eq!(disk.cache.get_with(&(100 + n), || "body".into()), "body");
-        assert_eq!(disk.storage.sent.lock().unwrap().len(), sent, "no call tries to set");
+        assert_eq!(disk.sets_of_calls(), sent, "no call tries to set");
         disk.cache.invalidate(&(n % 5)).wait().unwrap();
         assert!(disk.far.is_given_up());
     }
@@ -126,9 +132,12 @@ fn what_is_owed_is_repeated_less_and_less_often_until_the_storage_answers() {
     assert_eq!(disk.far.stats().owed, 0);
 }
 
+/// A name, and something to put around a storage.
+type Wrap = (&'static str, fn(Far) -> Far);
+
 #[test]
 fn the_choices_of_a_far_inside_hold_for_what_is_put_around_it() {
-    let wraps: [(&str, fn(Far) -> Far); 5] = [
+    let wraps: [Wrap; 5] = [
         ("LruStorage", |far| Far::new(LruStorage::over(far, 9))),
         ("Chaos", |far| Far::new(Chaos::new(far))),
         ("both", |far| Far::new(LruStorage::over(Arc::new(Chaos::new(far)), 9))),

@@ -111,11 +111,12 @@ impl Storage for Scripted {
     }
 
     async fn set(&self, key: &str, value: &[u8], params: &Params) -> Result<()> {
+        self.told.lock().unwrap().push((key.to_owned(), params.clone()));
+        self.sent.lock().unwrap().push(value.to_vec());
+        // Who waits for it finds the rest written down.
         if !key.ends_with("epoch") {
             self.sets.up();
         }
-        self.told.lock().unwrap().push((key.to_owned(), params.clone()));
-        self.sent.lock().unwrap().push(value.to_vec());
         self.act(self.does.stalls_writes.load(SeqCst)).await?;
         if self.does.fails_sets.load(SeqCst) {
             return Err("no space left".into());

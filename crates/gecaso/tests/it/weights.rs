@@ -143,14 +143,16 @@ fn a_heavy_entry_does_not_empty_a_light_part_of_the_storage() {
 }
 
 /// What is asked for often stays, however large the bound's numbers are: the policy counts entries.
+/// With fewer places for each shard it would depend on the hasher's seed how many of the ten share
+/// one.
 #[test]
 fn a_scan_of_weighed_entries_does_not_push_out_what_is_asked_for_often() {
     let cache: Cache<u32, usize> =
-        by_value(&Storage::Memory(MemoryStorage::weighted(50 << 20))).build();
+        by_value(&Storage::Memory(MemoryStorage::weighted(400 << 20))).build();
     for key in 0..10 {
         cache.insert(key, 1 << 20);
     }
-    for scanned in 100..10_000 {
+    for scanned in 100..20_000 {
         if scanned % 10 == 0 {
             (0..10).for_each(|key| assert!(cache.get(&key).is_some(), "{key} after {scanned}"));
         }
