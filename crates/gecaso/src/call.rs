@@ -409,7 +409,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
             Lifetime { ttl, tti } => Life::new(self.near.clock().now(), ttl, tti),
         };
         let weight = self.near.weigh(&key, &value);
-        Incoming { hash, stored: Some(Stored::new(key, value, plain)), life, weight }
+        Incoming { hash, stored: Some(Stored::new(key, value, plain)), plain, life, weight }
     }
 
     /// For how many loads the time of the one that begins now stands.

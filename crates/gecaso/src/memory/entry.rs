@@ -2,6 +2,7 @@
 //!
 //! Made by `call`, kept by `table`. Knows neither.
 
+use super::raw::may_lie_inline;
 use std::sync::Arc;
 
 /// What is stored: the key, for exact comparison, and the value.
@@ -10,45 +11,29 @@ pub(crate) struct Entry<K, V> {
     pub(crate) value: V,
 }
 
-/// An entry in its slot.
+/// An entry in its place.
 pub(crate) enum Stored<K, V> {
-    /// Key and value are plain types of the standard library: compared and cloned in place.
-    Plain(Entry<K, V>),
-    /// Comparing or cloning may run foreign code: that happens outside of the lock.
-    Foreign(Arc<Entry<K, V>>),
+    /// Plain types of the standard library with nothing to drop: in the place itself.
+    Inline(Entry<K, V>),
+    /// Any other.
+    Shared(Arc<Entry<K, V>>),
 }
 
 impl<K, V> Stored<K, V> {
+    /// `plain`: comparing the key and cloning the value runs no foreign code.
     pub(crate) fn new(key: K, value: V, plain: bool) -> Self {
         let entry = Entry { key, value };
-        if plain { Stored::Plain(entry) } else { Stored::Foreign(Arc::new(entry)) }
+        if plain && may_lie_inline::<K, V>() {
+            Stored::Inline(entry)
+        } else {
+            Stored::Shared(Arc::new(entry))
+        }
     }
 
     pub(crate) fn entry(&self) -> &Entry<K, V> {
         match self {
-            Stored::Plain(entry) => entry,
-            Stored::Foreign(entry) => entry,
-        }
-    }
-
-    pub(super) fn foreign(&self) -> Option<&Arc<Entry<K, V>>> {
-        match self {
-            Stored::Plain(_) => None,
-            Stored::Foreign(entry) => Some(entry),
-        }
-    }
-
-    /// Another one for the same entry: plain types are cloned, which runs no foreign code.
-    pub(super) fn copy(&self) -> Self
-    where
-        K: Clone,
-        V: Clone,
-    {
-        match self {
-            Stored::Plain(Entry { key, value }) => {
-                Stored::Plain(Entry { key: key.clone(), value: value.clone() })
-            }
-            Stored::Foreign(entry) => Stored::Foreign(entry.clone()),
+            Stored::Inline(entry) => entry,
+            Stored::Shared(entry) => entry,
         }
     }
 }

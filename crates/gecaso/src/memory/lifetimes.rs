@@ -39,17 +39,16 @@ impl Life {
         let idle = tti.map_or(NEVER, |tti| after(0, tti));
         Life { ends: until.min(now.saturating_add(idle)), until, idle }
     }
-}
 
-/// The new end of an entry that ended at `ends` and was asked for now, if it is to be noted.
-/// `until` and `idle` as in [`Life`].
-#[inline]
-pub(super) fn put_off(until: Nanos, idle: Nanos, ends: Nanos, now: Nanos) -> Option<Nanos> {
-    if idle == NEVER {
-        return None;
+    /// When it ends if it was asked for now, if that is to be noted.
+    #[inline]
+    pub(super) fn put_off(self, now: Nanos) -> Option<Nanos> {
+        if self.idle == NEVER {
+            return None;
+        }
+        let new = self.until.min(now.saturating_add(self.idle));
+        (new.saturating_sub(self.ends) > self.idle >> STEP).then_some(new)
     }
-    let new = until.min(now.saturating_add(idle));
-    (new.saturating_sub(ends) > idle >> STEP).then_some(new)
 }
 
 pub(super) struct Lifetimes {
@@ -81,14 +80,9 @@ impl Lifetimes {
         self.wheel.pop(now, looks, ends)
     }
 
-    /// The entry of a slot that is filed has got another slot.
-    pub(super) fn renumber(&mut self, from: SlotId, to: SlotId) {
-        self.wheel.renumber(from, to);
-    }
-
-    /// No slot has a number from this one on any more: gives their memory back.
-    pub(super) fn truncate(&mut self, slots: usize) {
-        self.wheel.truncate(slots);
+    /// Entries have got other slots, of which there are so many.
+    pub(super) fn remap(&mut self, slots: usize, to: impl Fn(SlotId) -> SlotId) {
+        self.wheel.remap(slots, to);
     }
 
     /// Entries that end.

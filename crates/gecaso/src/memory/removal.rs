@@ -58,9 +58,9 @@ pub(super) struct Evicted {
 /// What an operation pushed out. To be [told](Self::tell), or at least dropped, by the caller when
 /// no lock is held.
 pub(crate) struct Displaced<K, V> {
-    /// What left, and why; `None`: it has not, this was a copy. The first without an allocation.
-    one: Option<(Stored<K, V>, Option<RemovalCause>)>,
-    more: Vec<(Stored<K, V>, Option<RemovalCause>)>,
+    /// What left, and why. The first without an allocation.
+    one: Option<(Stored<K, V>, RemovalCause)>,
+    more: Vec<(Stored<K, V>, RemovalCause)>,
     /// From other functions' tables, or from other shards.
     pub(super) elsewhere: Vec<Evicted>,
     /// A shard where something is left that somebody reads at this moment.
@@ -73,7 +73,7 @@ impl<K, V> Displaced<K, V> {
     }
 
     #[inline]
-    pub(super) fn push(&mut self, stored: Stored<K, V>, cause: Option<RemovalCause>) {
+    pub(super) fn push(&mut self, stored: Stored<K, V>, cause: RemovalCause) {
         match self.one {
             None => self.one = Some((stored, cause)),
             Some(_) => self.more.push((stored, cause)),
@@ -92,7 +92,7 @@ impl<K, V> Displaced<K, V> {
     fn tell_some(&mut self, listener: Option<&Listener<K, V>>) {
         if let Some(listener) = listener {
             for (stored, cause) in self.one.iter().chain(&self.more) {
-                cause.iter().for_each(|cause| tell(listener, stored, *cause));
+                tell(listener, stored, *cause);
             }
         }
         self.elsewhere.drain(..).for_each(|evicted| evicted.gone.tell());

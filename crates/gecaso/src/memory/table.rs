@@ -8,7 +8,7 @@ use super::bound::{Bound, Limit, Member, Order};
 use super::entry::{Entry, Stored};
 use super::lifetimes::Life;
 use super::policy::{Adaptive, AnyPolicy, Lru, SlotId};
-use super::raw::{About, Found, Held, Part, Writing};
+use super::raw::{About, Found, Held, Part, Writing, may_lie_inline};
 use super::removal::{Displaced, Evicted, Gone, Listener, RemovalCause};
 use super::terms::{Terms, Theirs, Weigher, hash_by, hash_seeded};
 use crate::key::{NearKey, Query};
@@ -17,6 +17,7 @@ use crate::snapshot::Snapshot;
 use crate::sync::thread;
 use crate::time::{Clock, NEVER, Nanos};
 use std::ops::Deref;
+use std::ptr;
 use std::sync::{Arc, Weak};
 
 pub(crate) struct Table<K: NearKey, V: Value> {
@@ -47,21 +48,20 @@ fn seeded() -> Seeded {
 
 /// What the storage knows of a table.
 pub(super) struct Attached<K, V> {
-    pub(super) raw: Part<Stored<K, V>>,
+    pub(super) raw: Part<K, V>,
     listener: Option<Listener<K, V>>,
 }
 
 /// A shard of a table, under its lock.
-pub(super) type Locked<'a, K, V> = Writing<'a, Stored<K, V>>;
-
-/// A full slot of one.
-type FoundIn<'r, K, V> = Found<'r, Stored<K, V>>;
+pub(super) type Locked<'a, K, V> = Writing<'a, K, V>;
 
 /// An entry on its way in.
 pub(crate) struct Incoming<K, V> {
     pub(crate) hash: u64,
     /// What comes in, until it is in.
     pub(crate) stored: Option<Stored<K, V>>,
+    /// Whether its key is compared in place.
+    pub(crate) plain: bool,
     pub(crate) life: Life,
     /// How many places it takes; see [`Table::weigh`].
     pub(crate) weight: usize,
@@ -120,10 +120,9 @@ impl<K: NearKey, V: Value> Table<K, V> {
             }
         };
         let about = About {
-            drops: std::mem::needs_drop::<K>() || std::mem::needs_drop::<V>() || listener.is_some(),
+            drops: !may_lie_inline::<K, V>() || listener.is_some(),
             expected: bound.entries().map_or(0, |entries| entries / bound.shards),
             weighs: weigher.is_some(),
-            copy: Stored::copy,
         };
         let part = Arc::new(Attached { raw: Part::new(bound.shards, about, policy), listener });
         let member: Weak<Attached<K, V>> = Arc::downgrade(&part);
@@ -156,11 +155,16 @@ impl<K: NearKey, V: Value> Table<K, V> {
         if !Q::is_plain_with::<V>() {
             return self.get_foreign(query, hash);
         }
+        let is = |found: &Found<'_, K, V>| query.matches(&found.entry().key);
         if self.order == Order::Adaptive
             && let Some(reading) = self.part.raw.read(hash)
+            && let Ok(found) = reading.find(hash, may_lie_inline::<K, V>(), false, is)
         {
-            let found = reading.find(hash, plain(|key| query.matches(key)))?;
-            let value = self.hit(&found)?.value.clone();
+            let found = found?;
+            if !self.hits(&found, |now| self.prolong(hash, now, &found, is)) {
+                return None;
+            }
+            let value = found.entry().value.clone();
             found.mark();
             self.bound.tuner.hit(hash);
             return Some(value);
@@ -172,16 +176,58 @@ impl<K: NearKey, V: Value> Table<K, V> {
     #[inline(never)] // the hit path above keeps its values in registers
     fn get_locked<Q: Query<K>>(&self, query: &Q, hash: u64) -> Option<V> {
         let mut shard = self.lock(hash);
-        let found = shard.find(hash, plain(|key| query.matches(key)))?;
-        let value = self.hit(&found)?.value.clone();
-        let slot = found.id();
-        self.note(&mut shard, slot, hash);
+        let is = |found: &Found<'_, K, V>| query.matches(&found.entry().key);
+        let found = shard.find(hash, may_lie_inline::<K, V>(), false, is)?;
+        let mut ends = None;
+        if !self.hits(&found, |now| ends = found.put_off(now)) {
+            return None;
+        }
+        let (slot, value) = (found.id(), found.entry().value.clone());
+        self.note(&mut shard, slot, ends, hash);
         Some(value)
     }
 
-    /// Notes a hit under the lock.
+    /// Whether an entry is fresh that is asked for now. If that puts its end off, calls `prolong`.
+    #[inline(always)] // a hit of an entry that never expires must not even call
+    fn hits(&self, found: &Found<'_, K, V>, prolong: impl FnOnce(Nanos)) -> bool {
+        let ends = found.expires();
+        if ends == NEVER {
+            return true;
+        }
+        let now = self.clock().now();
+        if now < ends && found.put_off(now).is_some() {
+            prolong(now);
+        }
+        now < ends
+    }
+
+    /// Puts the end of an entry off that was found without the lock, unless somebody has that now:
+    /// the next hit may do it.
+    #[cold]
+    fn prolong(
+        &self,
+        hash: u64,
+        now: Nanos,
+        found: &Found<'_, K, V>,
+        is: impl Fn(&Found<'_, K, V>) -> bool,
+    ) {
+        let Some(mut shard) = self.part.raw.try_lock(self.part.raw.home(hash)) else { return };
+        let Some(found) = shard.find(hash, found.lies_inline(), false, |found| is(found)) else {
+            return;
+        };
+        if now < found.expires()
+            && let (slot, Some(ends)) = (found.id(), found.put_off(now))
+        {
+            shard.put_off(slot, ends);
+        }
+    }
+
+    /// Notes a hit under the lock; `ends`, if that puts the entry's end off.
     #[inline]
-    fn note(&self, shard: &mut Locked<'_, K, V>, slot: SlotId, hash: u64) {
+    fn note(&self, shard: &mut Locked<'_, K, V>, slot: SlotId, ends: Option<Nanos>, hash: u64) {
+        if let Some(ends) = ends {
+            shard.put_off(slot, ends);
+        }
         match self.order {
             Order::Adaptive => {
                 shard.mark(slot);
@@ -201,7 +247,7 @@ impl<K: NearKey, V: Value> Table<K, V> {
     }
 
     /// What `read` makes of a fresh value, noted by the policy. The value is not cloned, unless it
-    /// cannot be lent.
+    /// has nothing to drop, or cannot be lent.
     pub(crate) fn with<Q: Query<K>, R>(
         &self,
         query: &Q,
@@ -218,32 +264,38 @@ impl<K: NearKey, V: Value> Table<K, V> {
     /// Lends a fresh entry, noted by the policy: it stays for as long as it is lent, although
     /// nothing is locked.
     fn lend<Q: Query<K>>(&self, query: &Q, hash: u64) -> Lending<'_, K, V> {
+        let plain = Q::is_plain_with::<V>();
+        if plain && may_lie_inline::<K, V>() {
+            return Lending::Refused;
+        }
         let Some(reading) = self.part.raw.read(hash) else { return Lending::Refused };
-        let in_place = Q::is_plain_with::<V>();
-        // Entries of one kind are no answer to queries of the other: equal keys are of one kind.
-        let is = |stored: &Stored<K, V>| match stored {
-            Stored::Plain(entry) => in_place && query.matches(&entry.key),
-            Stored::Foreign(_) => !in_place,
-        };
+        let is = |found: &Found<'_, K, V>| !plain || query.matches(&found.entry().key);
         let (held, fresh) = match self.order {
             Order::Adaptive => {
-                let Some(found) = reading.find(hash, is) else { return Lending::Absent };
-                let held = reading.hold(&found, Stored::entry);
-                let fresh = held.is_some() && self.hit(&found).is_some();
+                let Ok(found) = reading.find(hash, false, !plain, is) else {
+                    return Lending::Refused;
+                };
+                let Some(found) = found else { return Lending::Absent };
+                let held = reading.hold(&found);
+                let is_same = |other: &Found<'_, K, V>| ptr::eq(other.entry(), found.entry());
+                let fresh = held.is_some()
+                    && self.hits(&found, |now| self.prolong(hash, now, &found, is_same));
                 if fresh {
                     found.mark();
                 }
                 (held, fresh)
             }
             // In order of use only what is compared under the lock, where it is moved, too.
-            Order::Lru if in_place => {
+            Order::Lru if plain => {
                 let mut shard = self.lock(hash);
-                let Some(found) = shard.find(hash, is) else { return Lending::Absent };
-                let held = reading.hold(&found, Stored::entry);
-                let fresh = held.is_some() && self.hit(&found).is_some();
+                let Some(found) = shard.find(hash, false, false, is) else {
+                    return Lending::Absent;
+                };
+                let (held, mut ends) = (reading.hold(&found), None);
+                let fresh = held.is_some() && self.hits(&found, |now| ends = found.put_off(now));
                 let slot = found.id();
                 if fresh {
-                    self.note(&mut shard, slot, hash);
+                    self.note(&mut shard, slot, ends, hash);
                 }
                 (held, fresh)
             }
@@ -253,7 +305,7 @@ impl<K: NearKey, V: Value> Table<K, V> {
         let Some(held) = held else { return Lending::Refused };
         let entry = Lent { held: Some(held), table: self, hash };
         // What was not compared may be another of several keys with this hash.
-        if !in_place && (!fresh || !query.matches(&entry.key)) {
+        if !plain && (!fresh || !query.matches(&entry.key)) {
             return Lending::Refused;
         }
         if !fresh {
@@ -266,49 +318,29 @@ impl<K: NearKey, V: Value> Table<K, V> {
     }
 
     fn get_foreign_locked<Q: Query<K>>(&self, query: &Q, hash: u64) -> Option<V> {
-        let (first, alone) = {
-            let shard = self.lock(hash);
-            // Plain entries are no answer to a query that is not: equal keys are of one kind.
-            let first = shard.find(hash, is_foreign)?;
-            let mut count = 0;
-            let second = |stored: &_| {
-                count += usize::from(is_foreign(stored));
-                count > 1
-            };
-            let alone = shard.find(hash, second).is_none();
-            if alone && self.is_expired(first.expires()) {
-                return None;
-            }
-            (first.content().foreign()?.clone(), alone)
-        };
-        let found = match alone {
-            true => query.matches(&first.key).then_some(first)?,
-            // Several keys share the hash.
-            false => self.fetch(hash, |key| query.matches(key))?,
-        };
+        let entry = self.fetch(hash, |key| query.matches(key))?;
         {
             let mut shard = self.lock(hash);
-            let is_hit = |stored: &Stored<K, V>| {
-                stored.foreign().is_some_and(|entry| Arc::ptr_eq(entry, &found))
-            };
-            let hit = shard.find(hash, is_hit).filter(|found| self.hit(found).is_some());
-            let slot = hit.map(|hit| hit.id());
-            if let Some(slot) = slot {
-                self.note(&mut shard, slot, hash);
+            let is = |found: &Found<'_, K, V>| ptr::eq(found.entry(), &*entry);
+            let mut hit = None;
+            if let Some(found) = shard.find(hash, false, true, is) {
+                let mut ends = None;
+                if self.hits(&found, |now| ends = found.put_off(now)) {
+                    hit = Some((found.id(), ends));
+                }
+            }
+            if let Some((slot, ends)) = hit {
+                self.note(&mut shard, slot, ends, hash);
             }
         }
-        Some(found.value.clone())
+        Some(entry.value.clone())
     }
 
     /// The fresh entry of a key that is compared where no lock is held, unnoticed by the policy.
     fn fetch(&self, hash: u64, is: impl Fn(&K) -> bool) -> Option<Arc<Entry<K, V>>> {
-        let snapshot = {
-            let shard = self.lock(hash);
-            let same = shard.same_hash(hash);
-            let fresh = same.iter().filter(|found| !self.is_expired(found.expires()));
-            Snapshot::of(fresh.filter_map(|found| found.content().foreign()).cloned().collect())
-        };
-        snapshot.resolve(|entry| is(&entry.key)).found().cloned()
+        let same = self.lock(hash).same_hash(hash);
+        let fresh = same.into_iter().filter(|(_, ends, _)| !self.is_expired(*ends));
+        fresh.map(|(_, _, entry)| entry).find(|entry| is(&entry.key))
     }
 
     /// The fresh value of a key, unnoticed by the policy.
@@ -316,11 +348,17 @@ impl<K: NearKey, V: Value> Table<K, V> {
         if !is_plain {
             return self.fetch(hash, is).map(|entry| entry.value.clone());
         }
-        let value = |found: Found<'_, _>| Some(self.fresh(&found)?.value.clone());
-        match self.part.raw.read(hash) {
-            Some(reading) => reading.find(hash, plain(is)).and_then(value),
-            None => self.lock(hash).find(hash, plain(is)).and_then(value),
+        let inline = may_lie_inline::<K, V>();
+        let is = |found: &Found<'_, K, V>| is(&found.entry().key);
+        let value = |found: Found<'_, K, V>| {
+            (!self.is_expired(found.expires())).then(|| found.entry().value.clone())
+        };
+        if let Some(reading) = self.part.raw.read(hash)
+            && let Ok(found) = reading.find(hash, inline, false, is)
+        {
+            return found.and_then(value);
         }
+        self.lock(hash).find(hash, inline, false, is).and_then(value)
     }
 
     /// Stores an entry in the place of the one that `known` found, or as a new one; evicts if that
@@ -337,7 +375,7 @@ impl<K: NearKey, V: Value> Table<K, V> {
         incoming: &mut Incoming<K, V>,
         displaced: &mut Displaced<K, V>,
     ) -> Result<(), Seen<K, V>> {
-        let Incoming { hash, ref mut stored, life, weight } = *incoming;
+        let Incoming { hash, ref mut stored, plain, life, weight } = *incoming;
         let home = self.part.raw.home(hash);
         let fits = self.bound.capacity.is_none_or(|capacity| weight <= capacity);
         let mut held = 0;
@@ -347,11 +385,16 @@ impl<K: NearKey, V: Value> Table<K, V> {
         loop {
             let mut shard = self.part.raw.lock(home);
             let found = match stored {
-                Some(Stored::Plain(new)) => Ok(shard.find(hash, plain(|key| *key == new.key))),
+                Some(new) if plain => {
+                    let inline = matches!(new, Stored::Inline(_));
+                    let is = |found: &Found<'_, K, V>| found.entry().key == new.entry().key;
+                    let found = shard.find(hash, inline, false, is);
+                    Ok(found.map(|found| (found.id(), found.expires())))
+                }
                 _ => Self::foreign(&shard, hash, known),
             };
             let found = match found {
-                Ok(found) => found.map(|found| (found.id(), found.expires())),
+                Ok(found) => found,
                 Err(snapshot) => {
                     drop(shard);
                     self.bound.give_back(held);
@@ -483,13 +526,14 @@ impl<K: NearKey, V: Value> Table<K, V> {
         let mut displaced = Displaced::nothing();
         let home = self.part.raw.home(hash);
         let mut shard = self.part.raw.lock(home);
-        let found = match shard.find(hash, plain(|key| query.matches(key))) {
-            Some(found) => Some(found),
-            None => Self::foreign(&shard, hash, known)?,
+        let found = if Q::is_plain_with::<V>() {
+            let is = |found: &Found<'_, K, V>| query.matches(&found.entry().key);
+            let found = shard.find(hash, may_lie_inline::<K, V>(), false, is);
+            found.map(|found| (found.id(), found.expires()))
+        } else {
+            Self::foreign(&shard, hash, known)?
         };
-        let Some((slot, ends)) = found.map(|found| (found.id(), found.expires())) else {
-            return Ok(displaced);
-        };
+        let Some((slot, ends)) = found else { return Ok(displaced) };
         let told = self.part.listener.is_some();
         let expired = told && self.is_expired(ends);
         let causes = [RemovalCause::Invalidated, RemovalCause::Expired];
@@ -500,40 +544,19 @@ impl<K: NearKey, V: Value> Table<K, V> {
         Ok(displaced)
     }
 
-    /// The entry, if it is fresh.
-    #[inline(always)]
-    fn fresh<'f>(&self, found: &Found<'f, Stored<K, V>>) -> Option<&'f Entry<K, V>> {
-        (!self.is_expired(found.expires())).then(|| found.content().entry())
-    }
-
-    /// The same, asked for: that may put its end off.
-    #[inline(always)]
-    fn hit<'f>(&self, found: &Found<'f, Stored<K, V>>) -> Option<&'f Entry<K, V>> {
-        let expires = found.expires();
-        if expires != NEVER {
-            let now = self.clock().now();
-            if now >= expires {
-                return None;
-            }
-            found.put_off(now);
-        }
-        Some(found.content().entry())
-    }
-
-    /// The slot that `known` found, if the shard still holds the foreign entries that it saw.
-    fn foreign<'s>(
-        shard: &'s Locked<'_, K, V>,
+    /// The slot that `known` found and when its entry ends, if the shard still holds the entries
+    /// that it saw.
+    fn foreign(
+        shard: &Locked<'_, K, V>,
         hash: u64,
         known: &Seen<K, V>,
-    ) -> Result<Option<FoundIn<'s, K, V>>, Seen<K, V>> {
+    ) -> Result<Option<(SlotId, Nanos)>, Seen<K, V>> {
         let same = shard.same_hash(hash);
-        let now = || same.iter().filter_map(|found| found.content().foreign());
-        if !known.still_holds(now()) {
-            return Err(Snapshot::of(now().cloned().collect()));
+        if !known.still_holds(same.iter().map(|(_, _, entry)| entry)) {
+            return Err(Snapshot::of(same.into_iter().map(|(_, _, entry)| entry).collect()));
         }
-        let is_known =
-            |entry: &Arc<_>| known.found().is_some_and(|known| Arc::ptr_eq(entry, known));
-        Ok(same.into_iter().find(|found| found.content().foreign().is_some_and(is_known)))
+        let is_known = |entry| known.found().is_some_and(|known| Arc::ptr_eq(entry, known));
+        Ok(same.iter().find(|(_, _, entry)| is_known(entry)).map(|(slot, ends, _)| (*slot, *ends)))
     }
 
     /// Removes every entry, shard by shard, and gives the memory back. What comes out is
@@ -560,7 +583,7 @@ impl<K: NearKey, V: Value> Table<K, V> {
     }
 
     /// Whether what was found is fresh.
-    pub(super) fn is_fresh(&self, found: &Found<'_, Stored<K, V>>) -> bool {
+    pub(super) fn is_fresh(&self, found: &Found<'_, K, V>) -> bool {
         !self.is_expired(found.expires())
     }
 
@@ -602,7 +625,7 @@ impl<K: NearKey, V: Value> Table<K, V> {
                 continue;
             };
             for found in shard.occupied(0, shard.buckets()) {
-                let Entry { key, value } = found.content().entry();
+                let Entry { key, value } = found.entry();
                 show(key, value);
             }
         }
@@ -613,19 +636,6 @@ impl<K: NearKey, V: Value> Table<K, V> {
     #[cfg(all(test, shuttle))]
     pub(crate) fn check(&self) {
         self.bound.check();
-    }
-}
-
-fn is_foreign<K, V>(stored: &Stored<K, V>) -> bool {
-    stored.foreign().is_some()
-}
-
-/// Whether what is stored has a plain key that `is` the wanted one.
-#[inline]
-fn plain<K, V>(is: impl Fn(&K) -> bool) -> impl Fn(&Stored<K, V>) -> bool {
-    move |stored| match stored {
-        Stored::Plain(entry) => is(&entry.key),
-        Stored::Foreign(_) => false,
     }
 }
 
@@ -641,7 +651,7 @@ enum Lending<'a, K: NearKey, V: Value> {
 /// An entry that a table has lent. Who gives the last one back that somebody waits for takes it
 /// out.
 struct Lent<'a, K: NearKey, V: Value> {
-    held: Option<Held<'a, Entry<K, V>>>,
+    held: Option<Held<'a, K, V>>,
     table: &'a Table<K, V>,
     hash: u64,
 }

@@ -7,13 +7,14 @@
 //! it has grown or shrunk, going through it begins anew.
 
 use super::entry::{Entry, Stored};
+use super::raw::Found;
 use super::removal::{Displaced, RemovalCause};
 use super::table::{Table, settle};
 use crate::key::NearKey;
 use crate::outcome::Value;
-use std::sync::Arc;
+use std::ptr;
 
-/// Buckets that one step looks at, of six entries at most: a writer waits that long.
+/// Buckets that one step looks at, of seven entries at most: a writer waits that long.
 const STEP: usize = if cfg!(shuttle) { 1 } else { 12 };
 
 /// How far somebody has gone.
@@ -27,6 +28,8 @@ pub(crate) struct Walk {
 
 /// An entry that was met.
 pub(crate) struct Met<K, V> {
+    shard: usize,
+    /// What the shard keeps of it.
     hash: u64,
     /// A copy, or the entry itself.
     stored: Stored<K, V>,
@@ -53,8 +56,14 @@ impl<K: NearKey, V: Value> Table<K, V> {
         walk.moves = shard.moves();
         let puts = shard.puts();
         let met = shard.occupied(walk.bucket, STEP).filter(|found| self.is_fresh(found));
-        let met = met.map(|found| Met { hash: found.hash(), stored: found.content().copy(), puts });
-        let met = met.collect();
+        let met = met
+            .map(|found| Met {
+                shard: walk.shard,
+                hash: found.hash(),
+                stored: found.copy(),
+                puts,
+            })
+            .collect();
         walk.bucket += STEP;
         if walk.bucket >= shard.buckets() {
             *walk = Walk { shard: walk.shard + 1, ..Walk::default() };
@@ -71,18 +80,20 @@ impl<K: NearKey, V: Value> Table<K, V> {
     ) -> Displaced<K, V> {
         let mut displaced = Displaced::nothing();
         loop {
-            let home = self.part.raw.home(met.hash);
+            let home = met.shard;
             let mut shard = self.part.raw.lock(home);
-            let is_same = |now: &Stored<K, V>| match (now, &met.stored) {
-                (Stored::Plain(now), Stored::Plain(met)) => now.key == met.key,
-                (Stored::Foreign(now), Stored::Foreign(met)) => Arc::ptr_eq(now, met),
-                _ => false,
+            let inline = matches!(met.stored, Stored::Inline(_));
+            let is_same = |now: &Found<'_, K, V>| match &met.stored {
+                Stored::Inline(met) => now.entry().key == met.key,
+                Stored::Shared(met) => ptr::eq(now.entry(), &**met),
             };
-            let Some(found) = shard.find(met.hash, is_same) else { return displaced };
+            let Some(found) = shard.find(met.hash, inline, true, is_same) else {
+                return displaced;
+            };
             let (slot, puts) = (found.id(), shard.puts());
-            if let (Stored::Plain(_), true) = (&met.stored, puts != met.puts) {
+            if inline && puts != met.puts {
                 // The copy may be one of an older value.
-                met = Met { hash: met.hash, stored: found.content().copy(), puts };
+                met = Met { stored: found.copy(), puts, ..met };
                 drop(shard);
                 let Entry { key, value } = met.entry();
                 if !is_meant(key, value) {

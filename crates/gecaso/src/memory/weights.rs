@@ -33,9 +33,12 @@ impl Weights {
         before
     }
 
-    /// No slot has a number from this one on any more: gives their memory back.
-    pub(super) fn truncate(&mut self, slots: usize) {
-        self.of.truncate(slots);
-        self.of.shrink_to_fit();
+    /// Entries have got other slots, of which there are so many.
+    pub(super) fn remap(&mut self, slots: usize, to: impl Fn(SlotId) -> SlotId) {
+        let mut of = vec![0; slots];
+        for (slot, &weight) in (0..).zip(&self.of).filter(|(_, weight)| **weight > 0) {
+            of[to(slot) as usize] = weight;
+        }
+        self.of = of;
     }
 }

@@ -31,6 +31,10 @@ struct Links {
     bucket: u16,
 }
 
+impl Links {
+    const NONE: Links = Links { next: NIL, previous: NIL, bucket: NOWHERE };
+}
+
 pub(super) struct Wheel {
     /// Nothing that is filed was due before. Moments in the same bucket as this one are filed
     /// further down.
@@ -72,8 +76,7 @@ impl Wheel {
         let bucket = level * BUCKETS + index;
         let at = slot as usize;
         if at >= self.links.len() {
-            let none = Links { next: NIL, previous: NIL, bucket: NOWHERE };
-            self.links.resize(at + 1, none);
+            self.links.resize(at + 1, Links::NONE);
         }
         let next = std::mem::replace(&mut self.heads[bucket], slot);
         self.links[at] = Links { next, previous: NIL, bucket: bucket as u16 };
@@ -151,27 +154,16 @@ impl Wheel {
         self.current
     }
 
-    /// A slot has got another number.
-    pub(super) fn renumber(&mut self, from: SlotId, to: SlotId) {
-        let Some(&Links { next, previous, bucket }) = self.links.get(from as usize) else { return };
-        if bucket == NOWHERE {
-            return;
+    /// Slots have got other numbers, below this many.
+    pub(super) fn remap(&mut self, slots: usize, to: impl Fn(SlotId) -> SlotId) {
+        let to = |slot| if slot == NIL { NIL } else { to(slot) };
+        let filed = self.links.iter().zip(0..).filter(|(links, _)| links.bucket != NOWHERE);
+        let mut links = vec![Links::NONE; slots];
+        for (&Links { next, previous, bucket }, slot) in filed {
+            links[to(slot) as usize] = Links { next: to(next), previous: to(previous), bucket };
         }
-        self.links[from as usize].bucket = NOWHERE;
-        self.links[to as usize] = Links { next, previous, bucket };
-        if next != NIL {
-            self.links[next as usize].previous = to;
-        }
-        match previous {
-            NIL => self.heads[usize::from(bucket)] = to,
-            previous => self.links[previous as usize].next = to,
-        }
-    }
-
-    /// No slot has a number from this one on any more: gives their memory back.
-    pub(super) fn truncate(&mut self, slots: usize) {
-        self.links.truncate(slots);
-        self.links.shrink_to_fit();
+        self.links = links;
+        self.heads.iter_mut().for_each(|head| *head = to(*head));
     }
 }
 
@@ -249,12 +241,10 @@ mod tests {
                         wheel.forget(slot);
                         dues.remove(&slot);
                     }
-                    1 if dues.contains_key(&slot) && !dues.contains_key(&(slot + 12)) => {
-                        wheel.file(slot + 12, 0); // room for it
-                        wheel.forget(slot + 12);
-                        wheel.renumber(slot, slot + 12);
-                        let due = dues.remove(&slot).unwrap();
-                        dues.insert(slot + 12, due);
+                    1 => {
+                        let to = |old: SlotId| (old + slot) % 12;
+                        wheel.remap(12, to);
+                        dues = dues.into_iter().map(|(old, due)| (to(old), due)).collect();
                     }
                     2 => {
                         // Put off without a word to the wheel.

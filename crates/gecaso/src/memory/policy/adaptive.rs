@@ -75,12 +75,8 @@ impl Policy for Adaptive {
         self.segments.evict(&mut Folding { slots, sketch: &mut self.sketch })
     }
 
-    fn renumber(&mut self, from: SlotId, to: SlotId) {
-        self.segments.renumber(from, to);
-    }
-
-    fn truncate(&mut self, slots: usize) {
-        self.segments.truncate(slots);
+    fn remap(&mut self, slots: usize, to: impl Fn(SlotId) -> SlotId) {
+        self.segments.remap(slots, to);
     }
 }
 

@@ -97,25 +97,6 @@ impl<const N: usize> Lists<N> {
         self.push_front(list, slot);
     }
 
-    /// Another slot, which is in no list, takes the place of this one.
-    pub(super) fn renumber(&mut self, from: SlotId, to: SlotId) {
-        let links = self.links[from as usize];
-        self.hold(to);
-        let ends = &mut self.ends[links.list()];
-        self.links[to as usize] = links;
-        match links.newer {
-            NIL => ends.front = to,
-            newer => {
-                let newer = &mut self.links[newer as usize];
-                *newer = Links::new(newer.list(), newer.newer, to);
-            }
-        }
-        match links.older() {
-            NIL => ends.back = to,
-            older => self.links[older as usize].newer = to,
-        }
-    }
-
     /// Makes sure that there are links for a slot.
     #[inline]
     fn hold(&mut self, slot: SlotId) {
@@ -126,10 +107,20 @@ impl<const N: usize> Lists<N> {
         }
     }
 
-    /// No slot has a number from this one on any more: gives their memory back.
-    pub(super) fn truncate(&mut self, slots: usize) {
-        self.links.truncate(slots);
-        self.links.shrink_to_fit();
+    /// Slots have got other numbers, below this many.
+    pub(super) fn remap(&mut self, slots: usize, to: impl Fn(SlotId) -> SlotId) {
+        let to = |slot| if slot == NIL { NIL } else { to(slot) };
+        let mut links = vec![Links::NONE; slots];
+        for (list, ends) in self.ends.iter_mut().enumerate() {
+            let mut next = ends.front;
+            while next != NIL {
+                let old = self.links[next as usize];
+                links[to(next) as usize] = Links::new(list, to(old.newer), to(old.older()));
+                next = old.older();
+            }
+            (ends.front, ends.back) = (to(ends.front), to(ends.back));
+        }
+        self.links = links;
     }
 
     #[inline]
@@ -195,24 +186,6 @@ pub(super) mod tests {
         assert_eq!(list.dump(0), []);
         list.push_front(0, 3);
         assert_eq!((list.dump(0), list.back(0)), (vec![3], Some(3)));
-    }
-
-    #[test]
-    fn a_slot_takes_the_place_of_another() {
-        let mut lists = Lists::<2>::default();
-        for slot in [5, 6, 7] {
-            lists.push_front(1, slot);
-        }
-        lists.push_front(0, 8);
-        lists.renumber(8, 100);
-        for (from, to) in [(6, 0), (7, 1), (5, 2), (100, 3)] {
-            lists.renumber(from, to);
-        }
-        lists.truncate(4);
-        assert_eq!((lists.dump(0), lists.dump(1)), (vec![3], vec![1, 0, 2]));
-        lists.push_front(1, 4);
-        lists.unlink(0);
-        assert_eq!(lists.dump(1), [4, 1, 2]);
     }
 
     #[test]

@@ -37,12 +37,8 @@ impl Policy for Lru {
         Some(slot)
     }
 
-    fn renumber(&mut self, from: SlotId, to: SlotId) {
-        self.list.renumber(from, to);
-    }
-
-    fn truncate(&mut self, slots: usize) {
-        self.list.truncate(slots);
+    fn remap(&mut self, slots: usize, to: impl Fn(SlotId) -> SlotId) {
+        self.list.remap(slots, to);
     }
 }
 

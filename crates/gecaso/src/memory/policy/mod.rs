@@ -57,11 +57,8 @@ pub(super) trait Policy {
     /// Picks the slot to empty, and forgets it.
     fn evict(&mut self, slots: &mut impl Slots) -> Option<SlotId>;
 
-    /// What was in a slot is in another one now, which was empty.
-    fn renumber(&mut self, from: SlotId, to: SlotId);
-
-    /// No slot has a number from this one on any more: gives their memory back.
-    fn truncate(&mut self, slots: usize);
+    /// Entries have got other slots, of which there are so many, in the same order.
+    fn remap(&mut self, slots: usize, to: impl Fn(SlotId) -> SlotId);
 }
 
 /// The policy of a shard, chosen with its storage.
@@ -136,19 +133,11 @@ impl Policy for AnyPolicy {
         }
     }
 
-    fn renumber(&mut self, from: SlotId, to: SlotId) {
+    fn remap(&mut self, slots: usize, to: impl Fn(SlotId) -> SlotId) {
         match self {
             AnyPolicy::None => {}
-            AnyPolicy::Lru(lru) => lru.renumber(from, to),
-            AnyPolicy::Adaptive(adaptive) => adaptive.renumber(from, to),
-        }
-    }
-
-    fn truncate(&mut self, slots: usize) {
-        match self {
-            AnyPolicy::None => {}
-            AnyPolicy::Lru(lru) => lru.truncate(slots),
-            AnyPolicy::Adaptive(adaptive) => adaptive.truncate(slots),
+            AnyPolicy::Lru(lru) => lru.remap(slots, to),
+            AnyPolicy::Adaptive(adaptive) => adaptive.remap(slots, to),
         }
     }
 }

@@ -143,12 +143,8 @@ impl Segments {
         self.lists.unlink(slot);
     }
 
-    pub(super) fn renumber(&mut self, from: SlotId, to: SlotId) {
-        self.lists.renumber(from, to);
-    }
-
-    pub(super) fn truncate(&mut self, slots: usize) {
-        self.lists.truncate(slots);
+    pub(super) fn remap(&mut self, slots: usize, to: impl Fn(SlotId) -> SlotId) {
+        self.lists.remap(slots, to);
     }
 
     pub(super) fn candidate(&self) -> Option<SlotId> {

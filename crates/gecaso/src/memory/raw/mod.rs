@@ -1,28 +1,31 @@
 //! Entries that are read without a lock: the unsafe part of the storages in memory.
 //!
 //! ```text
-//!   part --> lanes: who reads now           reader: goes inside, follows index and slot
-//!     `----> shards --> index --> slots     writer: lock; fills a slot, then links it; or unlinks
-//!                                           it, waits until all have left, then empties it
+//!   part --> lanes: who reads now              reader: goes inside, finds a place, copies what is
+//!     `----> shards --> array --> buckets              in it, looks whether somebody wrote
+//!                                              writer: lock; changes the place and its version;
+//!                                                      drops what was there when all have left
 //! ```
 //!
 //! What keeps it sound:
 //!
-//! - Who writes to a shard has its lock. A slot is filled while nobody can reach it, and its
-//!   content is never changed.
-//! - A slot is found by the index alone, inside or under the lock. A slot that was taken out of the
-//!   index is emptied when everybody who was inside then has left, and nobody holds it (`lanes`).
-//! - The same goes for an index that was replaced.
+//! - Who writes to a shard has its lock. What is in a place is believed if the version of its
+//!   bucket is the same after reading as before.
+//! - A place has an entry with nothing to drop, or a pointer to one. What was pointed to and cannot
+//!   be found any more is dropped when everybody who was inside then has left, and nobody holds it
+//!   (`lanes`). The same goes for an array that was replaced.
 //! - No foreign code runs inside or under the lock, so neither lasts.
 //!
-//! `table` uses it, by functions that are safe. Knows entries as `T`: no key, no value, no clock.
+//! `table` uses it, by functions that are safe. Knows no policy's rules and no clock.
 
+mod array;
 mod barrier;
-mod index;
+mod buckets;
 mod lanes;
 mod shard;
-mod slab;
 mod writing;
 
-pub(super) use shard::{About, Found, Held, Part};
+pub(super) use array::Found;
+pub(super) use buckets::may_lie_inline;
+pub(super) use shard::{About, Held, Part};
 pub(super) use writing::Writing;

@@ -4,93 +4,77 @@
 
 #![allow(unsafe_code)]
 
+use super::super::entry::{Entry, Stored};
 use super::super::lifetimes::{Life, Lifetimes};
 #[cfg(all(test, shuttle))]
 use super::super::policy::AnyPolicy;
 use super::super::policy::{Policy, Rule, SlotId, Slots};
 use super::super::removal::RemovalCause;
 use super::super::weights::Weights;
-use super::index::Index;
-use super::shard::{Core, Found, Part, Shard};
-use super::slab::{Slab, Slot, kept};
+use super::array::{Array, Found, tag};
+use super::buckets::Cell;
+use super::shard::{Core, Part, Shard};
 use crate::sync::MutexGuard;
 use crate::sync::atomic::Ordering;
 use crate::time::{NEVER, Nanos};
 use std::ptr;
+use std::sync::Arc;
 
-/// Where dropping is nobody's business: so many slots wait until somebody looks whether they are
-/// read.
+/// Where nobody can tell, so many entries wait until somebody looks whether they are read.
 const BATCH: usize = if cfg!(shuttle) { 2 } else { 64 };
-/// Entries that the first index of a shard has room for.
-const FIRST_ROOM: usize = 10;
-/// Slots below which a shard that has lost entries gives no memory back.
-const FEWEST: usize = if cfg!(shuttle) { 2 } else { 64 };
-/// It does so when one of so many slots is still full.
-const SPARSE: usize = 4;
+/// Entries that the first array of a shard has room for.
+const FIRST_ROOM: usize = 12;
+/// Places below which a shard that has lost entries gives no memory back.
+const FEWEST: usize = if cfg!(shuttle) { 8 } else { 64 };
+/// It does so when one of so many places is still full.
+const SPARSE: usize = 5;
+
+/// A slot, when its entry ends, and the entry.
+type Same<K, V> = (SlotId, Nanos, Arc<Entry<K, V>>);
 
 /// A shard under its lock.
-pub(in super::super) struct Writing<'a, T> {
-    pub(super) core: MutexGuard<'a, Core>,
-    pub(super) shard: &'a Shard<T>,
-    pub(super) part: &'a Part<T>,
+pub(in super::super) struct Writing<'a, K, V> {
+    pub(super) core: MutexGuard<'a, Core<K, V>>,
+    pub(super) shard: &'a Shard<K, V>,
+    pub(super) part: &'a Part<K, V>,
 }
 
 /// The slots of a shard, as its policy sees them, under the lock.
-struct Prepared<'a, T> {
-    slab: &'a Slab<T>,
-    /// So many.
-    count: SlotId,
-}
+struct Ordered<'a, K, V>(&'a Array<K, V>);
 
-impl<'a, T> Prepared<'a, T> {
-    #[inline]
-    fn slot(&self, slot: SlotId) -> &'a Slot<T> {
-        assert!(slot < self.count, "a slot that was never used");
-        // SAFETY: all below `count` were prepared, by those who had the lock.
-        unsafe { self.slab.slot(slot) }
-    }
-
-    /// When what is in a slot ends, or was in it when it was last full.
-    #[inline]
-    fn expires(&self, slot: SlotId) -> Nanos {
-        // SAFETY: what it has there was made when it was last filled.
-        unsafe { self.slab.expires(slot, self.slot(slot)) }
-    }
-}
-
-impl<T> Slots for Prepared<'_, T> {
+impl<K, V> Slots for Ordered<'_, K, V> {
+    /// Of the half that is kept, spread over all bits.
     #[inline]
     fn hash(&self, slot: SlotId) -> u64 {
-        self.slot(slot).hash()
+        u64::from(self.0.hash(slot)).wrapping_mul(0x9E37_79B9_7F4A_7C15)
     }
 
     #[inline]
     fn take_hits(&mut self, slot: SlotId) -> u8 {
-        self.slot(slot).take_hits()
+        let hits = self.0.hits(slot);
+        if hits > 0 {
+            self.0.set_hits(slot, 0);
+        }
+        hits
     }
 
     #[inline]
     fn put_back(&mut self, slot: SlotId, hits: u8) {
-        self.slot(slot).put_back(hits);
+        self.0.set_hits(slot, hits);
     }
 }
 
-impl<'a, T> Writing<'a, T> {
+impl<'a, K, V> Writing<'a, K, V> {
     #[inline]
-    fn slots(&self) -> Prepared<'a, T> {
-        Prepared { slab: &self.shard.slab, count: self.core.next }
+    fn array(&self) -> Option<&'a Array<K, V>> {
+        // SAFETY: this has the lock, and no use of an array here outlasts its replacement: that is
+        // freed in `settle_now` alone, which uses none.
+        unsafe { self.shard.array() }
     }
 
-    #[inline]
-    fn slot(&self, slot: SlotId) -> &'a Slot<T> {
-        self.slots().slot(slot)
-    }
-
-    #[inline]
-    fn index(&self) -> Option<&'a Index> {
-        // SAFETY: this has the lock, and no use of an index here outlasts its replacement: that
-        // is freed in `settle_now` alone, which uses none.
-        unsafe { self.shard.index() }
+    /// The array; there are entries, and so there is one.
+    fn full(&self) -> &'a Array<K, V> {
+        self.array().expect("a shard with entries has an array")
     }
 
     /// As `Reading::find`.
@@ -98,28 +82,29 @@ impl<'a, T> Writing<'a, T> {
     pub(in super::super) fn find(
         &self,
         hash: u64,
-        is: impl FnMut(&T) -> bool,
-    ) -> Option<Found<'_, T>> {
+        inline: bool,
+        whole: bool,
+        is: impl FnMut(&Found<'_, K, V>) -> bool,
+    ) -> Option<Found<'_, K, V>> {
         // SAFETY: this has the lock for as long as it is borrowed, and who changes it borrows it
         // alone.
-        unsafe { self.shard.find(hash, is) }
+        let found = unsafe { self.array()?.find(hash, inline, whole, is) };
+        match found {
+            Ok(found) => found,
+            Err(_) => unreachable!("nobody else writes"),
+        }
     }
 
-    fn found(&self, id: SlotId) -> Found<'_, T> {
-        Found { shard: self.shard, id, slot: self.slot(id) }
-    }
-
-    /// Every slot with this hash.
-    pub(in super::super) fn same_hash(&self, hash: u64) -> Vec<Found<'_, T>> {
-        let mut slots = Vec::new();
-        let Some(index) = self.index() else { return slots };
-        index.each(kept(hash), |id| {
-            let found = self.found(id);
-            if found.slot.hash() == kept(hash) {
-                slots.push(found);
+    /// Every entry with this hash that does not lie inline.
+    pub(in super::super) fn same_hash(&self, hash: u64) -> Vec<Same<K, V>> {
+        let mut same = Vec::new();
+        self.find(hash, false, true, |found| {
+            if let Stored::Shared(entry) = found.copy() {
+                same.push((found.id(), found.expires(), entry));
             }
+            false
         });
-        slots
+        same
     }
 
     /// What is in a few buckets, from this one on. A key stays in its bucket until `moves` grows.
@@ -127,14 +112,16 @@ impl<'a, T> Writing<'a, T> {
         &self,
         from: usize,
         most: usize,
-    ) -> impl Iterator<Item = Found<'_, T>> {
-        let slots =
-            self.index().into_iter().flat_map(move |index| index.slots_of(from..from + most));
-        slots.map(|id| self.found(id))
+    ) -> impl Iterator<Item = Found<'_, K, V>> {
+        let array = self.array().into_iter();
+        // SAFETY: full slots; the lock, for as long as this is borrowed.
+        array.flat_map(move |array| {
+            array.slots_of(from..from + most).map(|id| unsafe { array.at(id) })
+        })
     }
 
     pub(in super::super) fn buckets(&self) -> usize {
-        self.index().map_or(0, Index::buckets)
+        self.array().map_or(0, Array::count)
     }
 
     /// How often entries have got other places.
@@ -185,25 +172,42 @@ impl<'a, T> Writing<'a, T> {
     /// Notes a hit.
     #[inline]
     pub(in super::super) fn mark(&self, slot: SlotId) {
-        self.slot(slot).mark();
+        self.full().mark(slot);
     }
 
     /// Notes a hit in a policy whose hits move things.
     #[inline]
     pub(in super::super) fn touch(&mut self, slot: SlotId, stamp: u64) {
-        // SAFETY: a slot that was found, and the lock. Policies that move things mark nothing.
-        unsafe { self.shard.slab.set_stamp(slot, self.slot(slot), stamp) };
+        self.stamp(slot, stamp);
         self.core.policy.touch(slot);
+    }
+
+    #[inline]
+    fn stamp(&mut self, slot: SlotId, stamp: u64) {
+        let at = slot as usize;
+        match self.core.stamps.get_mut(at) {
+            Some(place) => *place = stamp,
+            None if stamp == 0 => {}
+            None => {
+                let places = self.full().places();
+                self.core.stamps.resize(places, 0);
+                self.core.stamps[at] = stamp;
+            }
+        }
     }
 
     /// The stamp of the entry that is next to go.
     pub(in super::super) fn oldest(&self) -> Option<u64> {
         let slot = self.core.policy.candidate()?;
-        // SAFETY: policies order full slots.
-        Some(unsafe { self.shard.slab.stamp(slot, self.slot(slot)) })
+        Some(self.core.stamps.get(slot as usize).copied().unwrap_or(0))
     }
 
-    /// Puts an entry into a slot of its own. How many have been put so far.
+    /// The end of an entry is put off, since it was asked for.
+    pub(in super::super) fn put_off(&mut self, slot: SlotId, ends: Nanos) {
+        self.full().put_off(slot, ends);
+    }
+
+    /// Puts an entry in. How many have been put so far.
     #[inline]
     pub(in super::super) fn insert(
         &mut self,
@@ -211,15 +215,18 @@ impl<'a, T> Writing<'a, T> {
         life: Life,
         weight: usize,
         stamp: u64,
-        content: T,
+        stored: Stored<K, V>,
     ) -> u64 {
-        let hash = kept(hash);
-        let slot = self.filled(hash, life, stamp, content);
-        self.reserve().insert(hash, slot);
+        let array = match self.array() {
+            Some(array) if self.core.len < array.room() => array,
+            _ => self.grow(),
+        };
+        let (cell, inline) = Cell::new(stored);
+        let slot = array.insert(hash as u32, tag(hash, inline), cell, life);
         self.core.len += 1;
         let puts = self.count_put();
-        let mut slots = self.slots();
-        self.core.policy.insert(slot, &mut slots);
+        self.stamp(slot, stamp);
+        self.core.policy.insert(slot, &mut Ordered(array));
         self.begin(slot, life, weight);
         puts
     }
@@ -228,33 +235,22 @@ impl<'a, T> Writing<'a, T> {
     /// or the new one.
     pub(in super::super) fn replace(
         &mut self,
-        old: SlotId,
+        slot: SlotId,
         life: Life,
         weight: usize,
         stamp: u64,
-        content: T,
+        stored: Stored<K, V>,
         cause: RemovalCause,
     ) -> u64 {
-        let before = self.slot(old);
-        let (hash, hits) = (before.hash(), before.take_hits());
-        let new = self.filled(hash, life, stamp, content);
-        let slot = self.slot(new);
-        slot.put_back(hits);
-        slot.mark();
-        self.relink(hash, old, new);
+        let array = self.full();
+        self.end(slot);
+        let old = array.replace(slot, stored, life);
         let puts = self.count_put();
-        self.core.policy.renumber(old, new);
-        self.core.policy.touch(new);
-        self.end(old);
-        self.begin(new, life, weight);
-        self.core.limbo.push((old, Some(cause)));
+        array.mark(slot);
+        self.touch(slot, stamp);
+        self.begin(slot, life, weight);
+        self.leave(old, cause);
         puts
-    }
-
-    /// Another slot stands for an entry from now on.
-    fn relink(&self, hash: u64, old: SlotId, new: SlotId) {
-        let index = self.index().expect("there are entries");
-        index.replace(index.place(hash, old).expect("an entry is in the index"), new);
     }
 
     /// A slot has got an entry.
@@ -270,8 +266,8 @@ impl<'a, T> Writing<'a, T> {
     /// A slot has lost its entry; what that weighed.
     #[inline]
     fn end(&mut self, slot: SlotId) -> usize {
-        if self.core.lifetimes.is_some() && self.slots().expires(slot) != NEVER {
-            self.core.lifetimes.as_mut().expect("looked").end(slot);
+        if let Some(lifetimes) = &mut self.core.lifetimes {
+            lifetimes.end(slot);
         }
         self.weigh(slot, 0)
     }
@@ -279,64 +275,69 @@ impl<'a, T> Writing<'a, T> {
     /// Removes the entry of a slot; what it weighed.
     pub(in super::super) fn remove(&mut self, slot: SlotId, cause: RemovalCause) -> usize {
         self.core.policy.remove(slot);
-        self.unlink(slot, cause)
+        self.take(slot, cause)
     }
 
     /// Makes room by the policy's choice; what that weighed, or `None` if the shard is empty.
     pub(in super::super) fn evict(&mut self) -> Option<usize> {
-        let mut slots = self.slots();
-        let slot = self.core.policy.evict(&mut slots)?;
+        let array = self.array()?;
+        let slot = self.core.policy.evict(&mut Ordered(array))?;
         self.core.evictions += 1;
-        Some(self.unlink(slot, RemovalCause::Evicted))
+        Some(self.take(slot, RemovalCause::Evicted))
     }
 
     /// Removes an entry that has expired, and counts down how many slots it may look at for that;
     /// what it weighed.
     pub(in super::super) fn expire(&mut self, now: Nanos, looks: &mut usize) -> Option<usize> {
-        let slots = self.slots();
-        let slot = self.core.lifetimes.as_mut()?.pop(now, looks, |slot| slots.expires(slot))?;
+        let array = self.array()?;
+        let slot = self.core.lifetimes.as_mut()?.pop(now, looks, |slot| array.ends(slot))?;
         self.core.expirations += 1;
         Some(self.remove(slot, RemovalCause::Expired))
     }
 
-    /// Takes a slot out of the index, that the policy has already forgotten; what it weighed.
+    /// Empties a slot that the policy has already forgotten; what its entry weighed.
     #[inline]
-    fn unlink(&mut self, slot: SlotId, cause: RemovalCause) -> usize {
-        let hash = self.slot(slot).hash();
+    fn take(&mut self, slot: SlotId, cause: RemovalCause) -> usize {
         let weight = self.end(slot);
-        if let Some(index) = self.index()
-            && let Some(place) = index.place(hash, slot)
-        {
-            index.remove(hash, place);
-            self.core.len -= 1;
-            self.core.limbo.push((slot, Some(cause)));
-        }
+        let old = self.full().remove(slot);
+        self.core.len -= 1;
+        self.leave(old, cause);
         weight
     }
 
+    /// Nobody finds this any more. What lay inline nobody reads any more either: who is just
+    /// reading it finds out that it was changed.
+    #[inline]
+    fn leave(&mut self, old: Stored<K, V>, cause: RemovalCause) {
+        if self.part.about.drops || matches!(old, Stored::Shared(_)) {
+            self.core.limbo.push((old, cause));
+        }
+    }
+
     /// Takes everything out, and gives the memory back as soon as nobody reads. As `settle`.
-    pub(in super::super) fn clear(&mut self, to: &mut impl FnMut(T, Option<RemovalCause>)) -> bool {
-        self.drop_index(Some(RemovalCause::Cleared));
-        self.core.policy.clear();
-        self.core.lifetimes = None;
-        if let Some(weights) = &mut self.core.weights {
+    pub(in super::super) fn clear(&mut self, to: &mut impl FnMut(Stored<K, V>, RemovalCause)) -> bool {
+        let core = &mut *self.core;
+        let array = self.shard.array.swap(ptr::null_mut(), Ordering::AcqRel);
+        if !array.is_null() {
+            // SAFETY: from `Box::into_raw`, and owned by the shard until now; those inside may read
+            // it, as they may any in `replaced`.
+            let array = unsafe { Box::from_raw(array) };
+            for id in array.slots_of(0..array.count()) {
+                if self.part.about.drops || !array.lies_inline(id) {
+                    core.limbo.push((array.remove(id), RemovalCause::Cleared));
+                }
+            }
+            core.replaced.push(array);
+        }
+        core.len = 0;
+        core.moves += 1;
+        core.policy.clear();
+        core.lifetimes = None;
+        core.stamps = Vec::new();
+        if let Some(weights) = &mut core.weights {
             **weights = Weights::default();
         }
         self.settle_now(to) || !self.part.about.drops
-    }
-
-    /// Nothing is found any more.
-    fn drop_index(&mut self, cause: Option<RemovalCause>) {
-        let index = self.shard.index.swap(ptr::null_mut(), Ordering::AcqRel);
-        if !index.is_null() {
-            // SAFETY: from `Box::into_raw`, and owned by the shard until now; those inside may read
-            // it, as they may any in `replaced`.
-            let index = unsafe { Box::from_raw(index) };
-            self.core.limbo.extend(index.slots().map(|slot| (slot, cause)));
-            self.core.replaced.push(index);
-        }
-        self.core.len = 0;
-        self.core.moves += 1;
     }
 
     /// Hands out what nobody reads any more, when it is time to look; false if something is left
@@ -344,24 +345,18 @@ impl<'a, T> Writing<'a, T> {
     #[inline]
     pub(in super::super) fn settle(
         &mut self,
-        to: &mut impl FnMut(T, Option<RemovalCause>),
+        to: &mut impl FnMut(Stored<K, V>, RemovalCause),
     ) -> bool {
         let core = &self.core;
         let drops = self.part.about.drops;
         let due = if drops { !core.limbo.is_empty() } else { core.limbo.len() >= BATCH };
-        let sparse = core.next as usize > FEWEST && core.len < core.next as usize / SPARSE;
-        if !(due || sparse || !core.replaced.is_empty()) {
-            return true;
-        }
-        let settled = self.settle_now(to);
-        if sparse && settled && self.core.limbo.is_empty() {
-            self.shrink(to);
-        }
-        settled || !drops
+        let settled = !(due || !core.replaced.is_empty()) || self.settle_now(to) || !drops;
+        self.shrink();
+        settled
     }
 
     /// As `settle`, at once.
-    fn settle_now(&mut self, to: &mut impl FnMut(T, Option<RemovalCause>)) -> bool {
+    fn settle_now(&mut self, to: &mut impl FnMut(Stored<K, V>, RemovalCause)) -> bool {
         let drops = self.part.about.drops;
         // Before the look at the holds: who lets go of one after that look sees this.
         self.shard.waits.store(drops, Ordering::SeqCst);
@@ -369,155 +364,82 @@ impl<'a, T> Writing<'a, T> {
             return false;
         }
         let held: Vec<usize> = self.part.lanes.held().collect();
-        let slots = self.slots();
+        let is_held = |stored: &Stored<K, V>| match stored {
+            Stored::Inline(_) => false,
+            Stored::Shared(entry) => held.contains(&Arc::as_ptr(entry).addr()),
+        };
         let core = &mut *self.core;
-        core.limbo.retain(|&(id, cause)| {
-            if held.contains(&ptr::from_ref(slots.slot(id)).addr()) {
-                return true;
-            }
-            // SAFETY: full, since it is in limbo; out of the index since before all left, and not
-            // held.
-            let content = unsafe { self.shard.slab.take(id) };
-            core.free.push(id);
-            if drops {
-                to(content, cause);
-            } // else its drop runs no code of a user's: here, under the lock
-            false
-        });
         core.replaced.clear();
-        if core.limbo.is_empty() {
+        let mut stays = Vec::new();
+        for (stored, cause) in core.limbo.drain(..) {
+            if is_held(&stored) {
+                stays.push((stored, cause));
+            } else if drops {
+                to(stored, cause);
+            } // else its drop runs no code of a user's: here, under the lock
+        }
+        if stays.is_empty() {
             self.shard.waits.store(false, Ordering::SeqCst);
-            if self.shard.index.load(Ordering::Relaxed).is_null() {
-                // SAFETY: there are no entries; every slot was taken out and emptied. Whoever is
-                // inside now came after that, when the index led nowhere.
-                unsafe { self.shard.slab.free() };
-                core.free = Vec::new();
+            if core.len == 0 {
                 core.limbo = Vec::new();
-                core.next = 0;
             }
+        } else {
+            core.limbo = stays;
         }
         true
     }
 
-    /// A shard that has lost most of its entries gives their memory back: copies from the last
-    /// slots go into empty ones, all at once. As dear as growing to that size was, and at most once
-    /// for each time that three in four entries have gone.
-    #[cold]
-    fn shrink(&mut self, to: &mut impl FnMut(T, Option<RemovalCause>)) {
-        let left = self.core.len;
-        if left == 0 {
-            self.drop_index(None);
-            self.core.policy.truncate(0);
-            self.core.lifetimes = None;
-        } else {
-            self.crowd(left);
-            self.rebuild(left);
-        }
-        if !self.settle_now(to) || !self.core.limbo.is_empty() || left == 0 {
-            return; // later, if somebody reads
-        }
-        // SAFETY: every slot from `left` on is empty, and nobody can reach any.
-        unsafe { self.shard.slab.truncate(left) };
-        let core = &mut *self.core;
-        core.next = left as SlotId;
-        core.free = Vec::new();
-        core.limbo = Vec::new();
-        core.policy.truncate(left);
-        if let Some(lifetimes) = &mut core.lifetimes {
-            lifetimes.truncate(left);
-        }
-        if let Some(weights) = &mut core.weights {
-            weights.truncate(left);
-        }
-    }
-
-    /// Moves entries until they fill the first slots.
-    fn crowd(&mut self, left: usize) {
-        let Some(index) = self.index() else { return };
-        let mut full = vec![false; left];
-        let mut beyond = Vec::new();
-        for slot in index.slots() {
-            match full.get_mut(slot as usize) {
-                Some(full) => *full = true,
-                None => beyond.push(slot),
-            }
-        }
-        self.core.free.retain(|&slot| slot as usize >= left);
-        let empty = (0..).zip(&full).filter(|(_, full)| !**full).map(|(slot, _)| slot);
-        for (from, to) in beyond.into_iter().zip(empty) {
-            self.renumber(from, to);
-        }
-    }
-
-    /// A copy of the entry of one slot goes into another, which is empty, and stands for it.
-    fn renumber(&mut self, from: SlotId, to: SlotId) {
-        let slot = self.slot(from);
-        let (hash, hits) = (slot.hash(), slot.take_hits());
-        // SAFETY: full, since it is in the index; under the lock. Empty, and out of the free list.
-        unsafe {
-            let (slab, content) = (&self.shard.slab, (self.part.about.copy)(slot.content()));
-            slab.fill(to, hash, slab.life(from, slot), slab.stamp(from, slot), content);
-        }
-        self.slot(to).put_back(hits);
-        self.relink(hash, from, to);
-        self.core.policy.renumber(from, to);
-        if let Some(lifetimes) = &mut self.core.lifetimes {
-            lifetimes.renumber(from, to);
-        }
-        let weight = self.weigh(from, 0);
-        self.weigh(to, weight);
-        self.core.limbo.push((from, None));
-    }
-
-    /// A slot, filled.
+    /// Gives memory back if most places are empty: what is left goes into a smaller array, all at
+    /// once. As dear as growing to that size was, and at most once for each time that four in five
+    /// entries have gone.
     #[inline]
-    fn filled(&mut self, hash: u64, life: Life, stamp: u64, content: T) -> SlotId {
-        let slot = match self.core.free.pop() {
-            Some(slot) => slot,
-            None => {
-                let slot = self.core.next;
-                // SAFETY: the lock.
-                unsafe { self.shard.slab.prepare(slot) };
-                self.core.next += 1;
-                slot
-            }
-        };
-        // SAFETY: from the free list (emptied in `settle_now`, or never used) and not in the index.
-        unsafe { self.shard.slab.fill(slot, hash, life, stamp, content) };
-        slot
-    }
-
-    /// The index, with room for one more.
-    #[inline]
-    fn reserve(&mut self) -> &'a Index {
-        match self.index() {
-            Some(index) if self.core.len < index.room() => index,
-            _ => self.grow(),
+    fn shrink(&mut self) {
+        let places = self.array().map_or(0, Array::places);
+        if places > FEWEST && self.core.len < places / SPARSE && self.core.replaced.is_empty() {
+            self.rebuild(self.core.len + self.core.len / 4);
         }
     }
 
     #[cold]
-    fn grow(&mut self) -> &'a Index {
+    fn grow(&mut self) -> &'a Array<K, V> {
         let (len, expected) = (self.core.len, self.part.about.expected);
-        let all = expected + expected / 16;
+        // Shards differ by chance: nearly all by less than this.
+        let all = expected + 3 * expected.isqrt();
         let twice = (2 * len).max(FIRST_ROOM);
-        self.rebuild(if len < all { twice.min(all) } else { twice }.max(len + 1))
+        self.rebuild(if len < all { twice.min(all) } else { len + len / 4 }.max(len + 1))
     }
 
-    fn rebuild(&mut self, room: usize) -> &'a Index {
-        let index = Box::new(Index::new(room));
-        if let Some(old) = self.index() {
-            for slot in old.slots() {
-                index.insert(self.slot(slot).hash(), slot);
+    /// Another array, with room for so many.
+    fn rebuild(&mut self, room: usize) -> &'a Array<K, V> {
+        let new = Box::new(Array::new(room));
+        if let Some(old) = self.array() {
+            let slots = old.copy_into(&new);
+            let (core, places) = (&mut *self.core, new.places());
+            let to = |slot: SlotId| slots[slot as usize];
+            core.policy.remap(places, to);
+            if let Some(lifetimes) = &mut core.lifetimes {
+                lifetimes.remap(places, to);
+            }
+            if let Some(weights) = &mut core.weights {
+                weights.remap(places, to);
+            }
+            if !core.stamps.is_empty() {
+                let mut stamps = vec![0; places];
+                for (&to, &stamp) in slots.iter().zip(&core.stamps) {
+                    if let Some(place) = stamps.get_mut(to as usize) {
+                        *place = stamp;
+                    }
+                }
+                core.stamps = stamps;
             }
         }
-        let old = self.shard.index.swap(Box::into_raw(index), Ordering::AcqRel);
+        let old = self.shard.array.swap(Box::into_raw(new), Ordering::AcqRel);
         if !old.is_null() {
-            // SAFETY: as in `drop_index`.
+            // SAFETY: as in `clear`. What is in it is in the new one, too, and leaves from there.
             self.core.replaced.push(unsafe { Box::from_raw(old) });
         }
         self.core.moves += 1;
-        self.index().expect("made just now")
+        self.full()
     }
 
     /// Counts a put. After it can be found: who looks for it in vain has read the count before.
@@ -531,32 +453,28 @@ impl<'a, T> Writing<'a, T> {
 }
 
 #[cfg(all(test, shuttle))]
-impl<T> Writing<'_, T> {
-    /// Checks that index, slots, free list and policy agree. Empties the shard.
+impl<K, V> Writing<'_, K, V> {
+    /// Checks that array, order, lifetimes and weights agree. Empties the shard.
     pub(in super::super) fn check(&mut self) {
         assert!(self.settle_now(&mut |_, _| ()), "nobody reads any more");
-        let indexed: Vec<_> = self.index().into_iter().flat_map(Index::slots).collect();
-        assert_eq!(indexed.len(), self.core.len, "full slots are indexed");
-        let core = &self.core;
-        let known = core.len + core.free.len() + core.limbo.len();
-        assert_eq!(known, core.next as usize, "no slot is lost");
-        assert!(core.limbo.is_empty(), "nobody holds anything any more");
-        let ending = indexed.iter().filter(|&&slot| self.slots().expires(slot) != NEVER).count();
-        let timed = core.lifetimes.as_ref().map_or(0, |lifetimes| lifetimes.len());
-        assert_eq!(ending, timed, "what ends is filed, and nothing else");
-        let weighed = indexed.iter().map(|&slot| self.weight(slot)).sum::<usize>();
+        assert!(self.core.limbo.is_empty(), "nobody holds anything any more");
+        let full: Vec<_> = self.array().map_or(Vec::new(), |array| {
+            let full = array.slots_of(0..array.count()).collect();
+            array.check();
+            full
+        });
+        assert_eq!(full.len(), self.core.len, "entries are counted");
+        let ends = |slot: &&SlotId| self.full().ends(**slot) != NEVER;
+        let timed = self.core.lifetimes.as_ref().map_or(0, |lifetimes| lifetimes.len());
+        assert_eq!(full.iter().filter(ends).count(), timed, "what ends is filed, and nothing else");
+        let weighed = full.iter().map(|&slot| self.weight(slot)).sum::<usize>();
         assert_eq!(weighed, self.total_weight(), "the sum of the weights");
-        for &slot in &indexed {
-            let hash = self.slot(slot).hash();
-            let place = self.index().and_then(|index| index.place(hash, slot));
-            assert!(place.is_some(), "a slot is indexed under its own hash");
-        }
         if !matches!(self.core.policy, AnyPolicy::None) {
             let mut evicted = 0;
             while self.evict().is_some() {
                 evicted += 1;
             }
-            assert_eq!(evicted, indexed.len(), "the policy knows every entry once");
+            assert_eq!(evicted, full.len(), "the policy knows every entry once");
         }
     }
 }

@@ -1,0 +1,309 @@
+//! Where entries lie: buckets of places in one block of memory, read while somebody writes.
+//!
+//! ```text
+//!   bucket   | tags 0..6, passed | version | hits | place 0 | place 1 | .. | place 6 |
+//! ```
+//!
+//! A place is a few words: an entry whose types have nothing to drop, or a pointer to one that is
+//! counted. Words are read one by one while they may be written; whether they belong together, the
+//! version tells (`array`). In model checks each word has a lock of its own.
+//!
+//! Used by `array` alone. Knows no hash, no policy and no clock.
+
+#![allow(unsafe_code)]
+
+use super::super::entry::{Entry, Stored};
+use crate::sync::atomic::{AtomicU32, AtomicU64};
+use std::mem::{ManuallyDrop, MaybeUninit, needs_drop, size_of};
+use std::sync::Arc;
+
+/// Places in a bucket: with the count of those that passed, their tags fill a word.
+pub(super) const PLACES: usize = 7;
+
+type Word = MaybeUninit<usize>;
+
+/// What is in a place; the tag says which.
+pub(super) union Cell<K, V> {
+    inline: ManuallyDrop<Entry<K, V>>,
+    shared: *const Entry<K, V>,
+}
+
+/// Whether entries of these types may lie in places themselves: there is nothing to drop. That they
+/// may be copied bit by bit, their being plain says.
+pub(in super::super) const fn may_lie_inline<K, V>() -> bool {
+    !needs_drop::<Entry<K, V>>()
+}
+
+impl<K, V> Cell<K, V> {
+    /// Words of a place.
+    const WORDS: usize = match may_lie_inline::<K, V>() {
+        true => size_of::<Self>() / size_of::<Word>(),
+        false => 1,
+    };
+
+    /// Of an entry, and whether it lies inline.
+    #[inline]
+    pub(super) fn new(stored: Stored<K, V>) -> (Self, bool) {
+        match stored {
+            Stored::Inline(entry) => {
+                assert!(may_lie_inline::<K, V>(), "only what has nothing to drop");
+                (Cell { inline: ManuallyDrop::new(entry) }, true)
+            }
+            Stored::Shared(entry) => (Cell { shared: Arc::into_raw(entry) }, false),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// It was made of an entry that lies `inline`, or of one that does not and is not dropped as
+    /// long as the reference is used.
+    #[inline]
+    pub(super) unsafe fn entry(&self, inline: bool) -> &Entry<K, V> {
+        // SAFETY: the contract above.
+        unsafe { if inline { &self.inline } else { &*self.shared } }
+    }
+
+    /// The address of an entry that does not lie inline.
+    ///
+    /// # Safety
+    ///
+    /// It was made of one.
+    #[inline]
+    pub(super) unsafe fn shared(&self) -> *const Entry<K, V> {
+        // SAFETY: the contract above.
+        unsafe { self.shared }
+    }
+
+    /// What it was made of.
+    ///
+    /// # Safety
+    ///
+    /// As [`entry`](Self::entry); and nobody else makes the same of what this is a copy of, unless
+    /// it lies inline.
+    #[inline]
+    pub(super) unsafe fn into_stored(self, inline: bool) -> Stored<K, V> {
+        // SAFETY: the contract above; `into_raw` in `new`.
+        unsafe {
+            if inline {
+                Stored::Inline(ManuallyDrop::into_inner(self.inline))
+            } else {
+                Stored::Shared(Arc::from_raw(self.shared))
+            }
+        }
+    }
+}
+
+/// What a bucket says of its places.
+#[cfg_attr(not(shuttle), repr(C))]
+#[cfg_attr(shuttle, derive(Default))]
+pub(super) struct Header {
+    /// A byte for each place, and in the highest how many have passed.
+    pub(super) tags: AtomicU64,
+    /// Odd while the content of a place changes; another one afterwards.
+    pub(super) version: AtomicU32,
+    /// Hits since the policy last asked, two bits for each place. Written by readers, and only when
+    /// they change; of two at once one may be lost.
+    pub(super) hits: AtomicU32,
+}
+
+pub(super) use memory::Buckets;
+
+#[cfg(not(shuttle))]
+mod memory {
+    use super::{Cell, Header, PLACES, Word};
+    use atomic_maybe_uninit::AtomicMaybeUninit;
+    use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+    use std::marker::PhantomData;
+    use std::mem::{MaybeUninit, size_of};
+    use std::ptr::NonNull;
+    use std::sync::atomic::Ordering::Relaxed;
+
+    /// Buckets do not straddle more lines of memory than they must.
+    const LINE: usize = 64;
+
+    pub(in super::super) struct Buckets<K, V> {
+        start: NonNull<u8>,
+        count: usize,
+        of: PhantomData<Cell<K, V>>,
+    }
+
+    // SAFETY: every access is atomic; what is read is handed out by `array`, which says to whom.
+    unsafe impl<K: Send + Sync, V: Send + Sync> Send for Buckets<K, V> {}
+    // SAFETY: as above.
+    unsafe impl<K: Send + Sync, V: Send + Sync> Sync for Buckets<K, V> {}
+
+    impl<K, V> Buckets<K, V> {
+        const STRIDE: usize =
+            size_of::<Header>() + PLACES * Cell::<K, V>::WORDS * size_of::<Word>();
+
+        /// So many, at least one, all places free. Memory that the system gives zeroed is not
+        /// touched.
+        pub(in super::super) fn new(count: usize) -> Self {
+            let layout = Self::layout(count);
+            // SAFETY: there is a header at least.
+            let start = unsafe { alloc_zeroed(layout) };
+            let Some(start) = NonNull::new(start) else { handle_alloc_error(layout) };
+            Buckets { start, count, of: PhantomData }
+        }
+
+        fn layout(count: usize) -> Layout {
+            assert!(count > 0, "no bucket at all");
+            let size = count.checked_mul(Self::STRIDE).expect("more than there are addresses");
+            Layout::from_size_align(size, LINE).expect("more than there are addresses")
+        }
+
+        #[inline]
+        pub(in super::super) fn count(&self) -> usize {
+            self.count
+        }
+
+        /// # Safety
+        ///
+        /// `bucket` is below the count.
+        #[inline]
+        pub(in super::super) unsafe fn header(&self, bucket: usize) -> &Header {
+            // SAFETY: within the block; zeros are a header; aligned, as a line and a stride are.
+            unsafe { self.start.add(bucket * Self::STRIDE).cast().as_ref() }
+        }
+
+        /// The first word of a place.
+        ///
+        /// # Safety
+        ///
+        /// `bucket` is below the count, `at` below `PLACES`.
+        #[inline]
+        unsafe fn place(&self, bucket: usize, at: usize) -> *mut Word {
+            let words = size_of::<Header>() + at * Cell::<K, V>::WORDS * size_of::<Word>();
+            // SAFETY: within the block.
+            unsafe { self.start.add(bucket * Self::STRIDE + words).cast().as_ptr() }
+        }
+
+        /// What the words of a place are now; they belong together if nobody has written meanwhile.
+        ///
+        /// # Safety
+        ///
+        /// As `place`.
+        #[inline]
+        pub(in super::super) unsafe fn load(
+            &self,
+            bucket: usize,
+            at: usize,
+        ) -> MaybeUninit<Cell<K, V>> {
+            let mut cell = MaybeUninit::<Cell<K, V>>::uninit();
+            let to = cell.as_mut_ptr().cast::<Word>();
+            for word in 0..Cell::<K, V>::WORDS {
+                // SAFETY: a place and a cell have as many words at least; both are aligned, since a
+                // cell may be a pointer. All accesses to places are atomic.
+                unsafe {
+                    let from = self.place(bucket, at).add(word);
+                    to.add(word).write(AtomicMaybeUninit::from_ptr(from).load(Relaxed));
+                }
+            }
+            cell
+        }
+
+        /// Writes the words of a place.
+        ///
+        /// # Safety
+        ///
+        /// As `place`.
+        #[inline]
+        pub(in super::super) unsafe fn store(&self, bucket: usize, at: usize, cell: Cell<K, V>) {
+            let cell = MaybeUninit::new(cell);
+            let from = cell.as_ptr().cast::<Word>();
+            for word in 0..Cell::<K, V>::WORDS {
+                // SAFETY: as in `load`; what words of a cell are not set is never read as anything.
+                unsafe {
+                    let to = self.place(bucket, at).add(word);
+                    AtomicMaybeUninit::from_ptr(to).store(from.add(word).read(), Relaxed);
+                }
+            }
+        }
+
+        /// Asks the processor for a bucket's memory, ahead of its use.
+        #[inline]
+        pub(in super::super) fn prefetch(&self, bucket: usize) {
+            #[cfg(all(target_arch = "x86_64", not(miri)))]
+            if bucket < self.count {
+                use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+                // SAFETY: within the block; and a hint is never wrong.
+                unsafe {
+                    let at = self.start.add(bucket * Self::STRIDE).as_ptr().cast_const();
+                    _mm_prefetch::<_MM_HINT_T0>(at.cast());
+                }
+            }
+            #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+            let _ = bucket;
+        }
+    }
+
+    impl<K, V> Drop for Buckets<K, V> {
+        fn drop(&mut self) {
+            // SAFETY: allocated in `new` with this layout.
+            unsafe { dealloc(self.start.as_ptr(), Self::layout(self.count)) };
+        }
+    }
+}
+
+#[cfg(shuttle)]
+mod memory {
+    use super::{Cell, Header, PLACES, Word};
+    use crate::sync::{self, Mutex};
+    use std::marker::PhantomData;
+    use std::mem::MaybeUninit;
+
+    pub(in super::super) struct Buckets<K, V> {
+        buckets: Vec<(Header, Vec<Mutex<Word>>)>,
+        of: PhantomData<Cell<K, V>>,
+    }
+
+    // SAFETY: as without shuttle.
+    unsafe impl<K: Send + Sync, V: Send + Sync> Send for Buckets<K, V> {}
+    // SAFETY: as without shuttle.
+    unsafe impl<K: Send + Sync, V: Send + Sync> Sync for Buckets<K, V> {}
+
+    impl<K, V> Buckets<K, V> {
+        pub(in super::super) fn new(count: usize) -> Self {
+            let word = |_| Mutex::new(Word::uninit());
+            let words = |_| (0..PLACES * Cell::<K, V>::WORDS).map(word).collect();
+            let bucket = |at| (Header::default(), words(at));
+            Buckets { buckets: (0..count).map(bucket).collect(), of: PhantomData }
+        }
+
+        pub(in super::super) fn count(&self) -> usize {
+            self.buckets.len()
+        }
+
+        pub(in super::super) unsafe fn header(&self, bucket: usize) -> &Header {
+            &self.buckets[bucket].0
+        }
+
+        fn words(&self, bucket: usize, at: usize) -> &[Mutex<Word>] {
+            let words = Cell::<K, V>::WORDS;
+            &self.buckets[bucket].1[at * words..][..words]
+        }
+
+        pub(in super::super) unsafe fn load(
+            &self,
+            bucket: usize,
+            at: usize,
+        ) -> MaybeUninit<Cell<K, V>> {
+            let mut cell = MaybeUninit::<Cell<K, V>>::uninit();
+            for (word, from) in self.words(bucket, at).iter().enumerate() {
+                // SAFETY: a cell has as many words at least.
+                unsafe { cell.as_mut_ptr().cast::<Word>().add(word).write(*sync::lock(from)) };
+            }
+            cell
+        }
+
+        pub(in super::super) unsafe fn store(&self, bucket: usize, at: usize, cell: Cell<K, V>) {
+            let cell = MaybeUninit::new(cell);
+            for (word, to) in self.words(bucket, at).iter().enumerate() {
+                // SAFETY: as in `load`.
+                *sync::lock(to) = unsafe { cell.as_ptr().cast::<Word>().add(word).read() };
+            }
+        }
+
+        pub(in super::super) fn prefetch(&self, _: usize) {}
+    }
+}
