@@ -516,6 +516,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     /// How this cache has done so far.
     pub fn stats(&self) -> Stats {
         let (entries, evictions, expirations) = self.near.counts();
+        let counted = self.counters.snapshot();
         #[cfg(feature = "far")]
         let far = self.far.as_ref().map(|far| far.stats()).unwrap_or_default();
         Stats {
@@ -524,7 +525,8 @@ impl<K: NearKey, V: Value> Cache<K, V> {
             expirations,
             #[cfg(feature = "far")]
             far,
-            ..self.counters.snapshot()
+            hits: counted.hits + self.near.hits_so_far(),
+            ..counted
         }
     }
 

@@ -65,17 +65,19 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     #[inline]
     pub(crate) fn find<Q: Query<K>>(&self, query: &Q) -> Result<V, Missed<K>> {
         let hash = self.near.hash(query);
-        let puts = self.near.puts(hash);
         match self.near.get(query, hash) {
-            Some(value) => {
-                self.counters.hit();
-                Ok(value)
-            }
-            None => Err(Self::miss(query, hash, puts)),
+            Some(value) => Ok(value),
+            None => self.find_again(query, hash),
         }
     }
 
-    #[inline(never)]
+    /// A call that has found nothing looks again, to know since when.
+    #[inline(never)] // leaves the registers to the hit path
+    fn find_again<Q: Query<K>>(&self, query: &Q, hash: u64) -> Result<V, Missed<K>> {
+        let puts = self.near.puts(hash);
+        self.near.get(query, hash).ok_or_else(|| Self::miss(query, hash, puts))
+    }
+
     fn miss<Q: Query<K>>(query: &Q, hash: u64, puts: u64) -> Missed<K> {
         Missed { hash, key: query.to_key(), plain: Q::is_plain_with::<V>(), puts }
     }

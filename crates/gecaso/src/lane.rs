@@ -80,10 +80,16 @@ impl Drop for Owner {
     }
 }
 
-/// The calling thread's number, below [`most`]; something larger if it has none.
+/// The calling thread's number, below [`most`]; something larger if it has none yet.
+#[inline]
+pub(crate) fn known() -> usize {
+    NUMBER.try_with(Cell::get).unwrap_or(ENDED)
+}
+
+/// The calling thread's number, below [`most`]; something larger if it can have none.
 #[inline]
 pub(crate) fn number() -> usize {
-    let number = NUMBER.try_with(Cell::get).unwrap_or(ENDED);
+    let number = known();
     if number < NEW - PATIENCE { number } else { without(number) }
 }
 

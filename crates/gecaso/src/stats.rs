@@ -136,6 +136,14 @@ impl Counters {
 
     #[inline]
     pub(crate) fn hit(&self) {
+        match self.own.get(lane::known()) {
+            Some(stripe) => Here { stripe, alone: true }.add(|stripe| &stripe.hits, 1),
+            None => self.first_hit(),
+        }
+    }
+
+    #[cold]
+    fn first_hit(&self) {
         self.here().add(|stripe| &stripe.hits, 1);
     }
 

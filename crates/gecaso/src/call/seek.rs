@@ -166,12 +166,15 @@ impl<K: NearKey, V: Value> Cache<K, V> {
 
     /// Only looks, near and far, and runs nothing.
     pub(crate) fn look<Q: Query<K>>(&self, query: &Q) -> Option<V> {
-        let near = self.near.get(query, self.near.hash(query));
-        let found = near.or_else(|| match &self.far {
+        self.near.get(query, self.near.hash(query)).or_else(|| self.look_beyond(query))
+    }
+
+    #[inline(never)] // leaves the registers to the hit path
+    fn look_beyond<Q: Query<K>>(&self, query: &Q) -> Option<V> {
+        self.count_look(match &self.far {
             None => None,
             Some(far) => block_on(pin!(Self::look_far(far, query.to_key(), Mode::Apart))),
-        });
-        self.count_look(found)
+        })
     }
 
     /// As `look`, for what is only read.
@@ -183,12 +186,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         if self.far.is_some() {
             return self.look(query).map(|value| read(&value));
         }
-        // Counted before it is read: reading may panic.
-        let counted = |value: &V| {
-            self.counters.hit();
-            read(value)
-        };
-        let found = self.near.with(query, self.near.hash(query), counted);
+        let found = self.near.with(query, self.near.hash(query), read);
         if found.is_none() {
             self.counters.waited();
         }
@@ -198,13 +196,17 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     /// As `look`, awaited.
     pub(crate) async fn look_async<Q: Query<K>>(&self, query: Q) -> Option<V> {
         let near = self.near.get(&query, self.near.hash(&query));
-        let found = match (near, &self.far) {
-            (None, Some(far)) => Self::look_far(far, query.to_key(), Mode::Here).await,
+        match (near, &self.far) {
+            (None, Some(far)) => {
+                let found = Self::look_far(far, query.to_key(), Mode::Here).await;
+                self.count_look(found)
+            }
+            (None, None) => self.count_look(None),
             (near, _) => near,
-        };
-        self.count_look(found)
+        }
     }
 
+    /// What was found beyond the near storage, which counts its own hits.
     fn count_look(&self, found: Option<V>) -> Option<V> {
         match found {
             Some(_) => self.counters.hit(),

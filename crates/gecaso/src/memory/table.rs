@@ -8,7 +8,7 @@ use super::bound::{Bound, Limit, Member, Order};
 use super::entry::{Entry, Stored};
 use super::lifetimes::Life;
 use super::policy::{Adaptive, AnyPolicy, Lru, SlotId};
-use super::raw::{About, Found, Held, Part, Writing, may_lie_inline};
+use super::raw::{About, First, Found, Held, Part, Writing, may_lie_inline};
 use super::removal::{Displaced, Evicted, Gone, Listener, RemovalCause};
 use super::terms::{Terms, Theirs, Weigher, hash_by, hash_seeded};
 use crate::key::{NearKey, Query};
@@ -144,7 +144,6 @@ impl<K: NearKey, V: Value> Table<K, V> {
 
     /// Entries put so far where this hash belongs. If it is the same later, a look-up need not be
     /// repeated.
-    #[inline]
     pub(crate) fn puts(&self, hash: u64) -> u64 {
         self.part.raw.puts(hash)
     }
@@ -152,6 +151,36 @@ impl<K: NearKey, V: Value> Table<K, V> {
     /// THE HIT PATH: a fresh value, noted by the policy.
     #[inline]
     pub(crate) fn get<Q: Query<K>>(&self, query: &Q, hash: u64) -> Option<V> {
+        if Q::is_plain_with::<V>()
+            && self.order == Order::Adaptive
+            && let Some(reading) = self.part.raw.read(hash)
+        {
+            let is = |entry: &Entry<K, V>| query.matches(&entry.key);
+            match reading.first(hash, may_lie_inline::<K, V>(), is) {
+                First::Absent => return None,
+                First::Found(found) if self.only_reads(&found) => {
+                    let value = found.entry().value.clone();
+                    found.mark();
+                    self.bound.tuner.hit(hash);
+                    reading.count_hit();
+                    return Some(value);
+                }
+                First::Found(_) | First::Unsure => {}
+            }
+        }
+        self.get_slowly(query, hash)
+    }
+
+    /// Whether a hit is one, and has nothing to note but itself.
+    #[inline(always)] // a hit of an entry that never expires must not even call
+    fn only_reads(&self, found: &Found<'_, K, V>) -> bool {
+        let ends = found.expires();
+        ends == NEVER || !found.may_be_put_off() && self.clock().now() < ends
+    }
+
+    /// The same whatever it takes.
+    #[inline(never)] // the hit path above keeps its values in registers
+    fn get_slowly<Q: Query<K>>(&self, query: &Q, hash: u64) -> Option<V> {
         if !Q::is_plain_with::<V>() {
             return self.get_foreign(query, hash);
         }
@@ -167,13 +196,13 @@ impl<K: NearKey, V: Value> Table<K, V> {
             let value = found.entry().value.clone();
             found.mark();
             self.bound.tuner.hit(hash);
+            reading.count_hit();
             return Some(value);
         }
         self.get_locked(query, hash)
     }
 
     /// The same under the lock: in LRU order, and for a thread that cannot do without.
-    #[inline(never)] // the hit path above keeps its values in registers
     fn get_locked<Q: Query<K>>(&self, query: &Q, hash: u64) -> Option<V> {
         let mut shard = self.lock(hash);
         let is = |found: &Found<'_, K, V>| query.matches(&found.entry().key);
@@ -184,11 +213,12 @@ impl<K: NearKey, V: Value> Table<K, V> {
         }
         let (slot, value) = (found.id(), found.entry().value.clone());
         self.note(&mut shard, slot, ends, hash);
+        drop(shard);
+        self.part.raw.count_hit();
         Some(value)
     }
 
     /// Whether an entry is fresh that is asked for now. If that puts its end off, calls `prolong`.
-    #[inline(always)] // a hit of an entry that never expires must not even call
     fn hits(&self, found: &Found<'_, K, V>, prolong: impl FnOnce(Nanos)) -> bool {
         let ends = found.expires();
         if ends == NEVER {
@@ -314,6 +344,7 @@ impl<K: NearKey, V: Value> Table<K, V> {
         if self.order == Order::Adaptive {
             self.bound.tuner.hit(hash);
         }
+        self.part.raw.count_hit();
         Lending::Lent(entry)
     }
 
@@ -333,11 +364,16 @@ impl<K: NearKey, V: Value> Table<K, V> {
                 self.note(&mut shard, slot, ends, hash);
             }
         }
+        self.part.raw.count_hit();
         Some(entry.value.clone())
     }
 
     /// The fresh entry of a key that is compared where no lock is held, unnoticed by the policy.
     fn fetch(&self, hash: u64, is: impl Fn(&K) -> bool) -> Option<Arc<Entry<K, V>>> {
+        let alone = self.lock(hash).alone(hash);
+        if let Ok((_, ends, entry)) = alone {
+            return (!self.is_expired(ends) && is(&entry.key)).then_some(entry);
+        }
         let same = self.lock(hash).same_hash(hash);
         let fresh = same.into_iter().filter(|(_, ends, _)| !self.is_expired(*ends));
         fresh.map(|(_, _, entry)| entry).find(|entry| is(&entry.key))
@@ -608,6 +644,11 @@ impl<K: NearKey, V: Value> Table<K, V> {
             let (evicted, expired) = shard.removed();
             (entries + shard.len() as u64, evictions + evicted, expirations + expired)
         })
+    }
+
+    /// Hits so far: what `get` and `with` have found.
+    pub(crate) fn hits_so_far(&self) -> u64 {
+        self.part.raw.hits()
     }
 
     /// Entries now, and what they weigh.

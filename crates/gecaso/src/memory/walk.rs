@@ -57,12 +57,7 @@ impl<K: NearKey, V: Value> Table<K, V> {
         let puts = shard.puts();
         let met = shard.occupied(walk.bucket, STEP).filter(|found| self.is_fresh(found));
         let met = met
-            .map(|found| Met {
-                shard: walk.shard,
-                hash: found.hash(),
-                stored: found.copy(),
-                puts,
-            })
+            .map(|found| Met { shard: walk.shard, hash: found.hash(), stored: found.copy(), puts })
             .collect();
         walk.bucket += STEP;
         if walk.bucket >= shard.buckets() {

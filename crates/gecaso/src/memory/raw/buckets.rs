@@ -111,12 +111,12 @@ pub(super) use memory::Buckets;
 #[cfg(not(shuttle))]
 mod memory {
     use super::{Cell, Header, PLACES, Word};
+    use crate::sync::atomic::Ordering::Relaxed;
     use atomic_maybe_uninit::AtomicMaybeUninit;
     use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
     use std::marker::PhantomData;
     use std::mem::{MaybeUninit, size_of};
     use std::ptr::NonNull;
-    use std::sync::atomic::Ordering::Relaxed;
 
     /// Buckets do not straddle more lines of memory than they must.
     const LINE: usize = 64;

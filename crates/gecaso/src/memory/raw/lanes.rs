@@ -17,7 +17,7 @@
 use super::barrier::Barrier;
 use crate::lane;
 use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
-use crate::sync::thread;
+use crate::sync::{tally, thread};
 use std::marker::PhantomData;
 
 /// Entries that a thread holds at once without a lock: a hit, inside of the comparison or the clone
@@ -29,33 +29,67 @@ const PATIENCE: usize = if cfg!(shuttle) { 2 } else { 200 };
 pub(super) struct Lanes {
     lanes: Box<[Lane]>,
     barrier: Barrier,
+    /// The hits of threads without a lane.
+    hits: AtomicU64,
 }
 
 /// What one thread does in one table; on a cache line of its own.
 #[repr(align(64))]
 struct Lane {
-    /// Odd while the thread is inside. Only it writes.
+    /// Odd while the thread is inside; half of it are the hits of its stays. Only it writes.
     inside: AtomicU64,
+    /// Its other hits. Only it writes.
+    hits: AtomicU64,
     /// Addresses of the entries it holds; 0: none.
     holds: [AtomicUsize; HOLDS],
 }
 
 impl Lanes {
     pub(super) fn new(barrier: Barrier) -> Self {
-        let lane = |_| Lane { inside: AtomicU64::new(0), holds: Default::default() };
-        Lanes { lanes: (0..lane::most()).map(lane).collect(), barrier }
+        let lane = |_| Lane {
+            inside: AtomicU64::new(0),
+            hits: AtomicU64::new(0),
+            holds: Default::default(),
+        };
+        let lanes = (0..lane::most()).map(lane).collect();
+        Lanes { lanes, barrier, hits: AtomicU64::new(0) }
     }
 
     /// Goes inside; not without a lane of its own, and not if it is inside already.
     #[inline]
     pub(super) fn enter(&self) -> Option<Inside<'_>> {
-        let lane = self.lanes.get(lane::number())?;
+        let lane = match self.lanes.get(lane::known()) {
+            Some(lane) => lane,
+            None => self.lanes.get(lane::number())?,
+        };
         let before = lane.inside.load(Ordering::Relaxed);
         if before & 1 == 1 {
             return None; // an allocator's hook, say, that calls a cached function
         }
         self.barrier.announce(&lane.inside, before.wrapping_add(1));
-        Some(Inside { lane, after: before.wrapping_add(2), here: PhantomData })
+        Some(Inside { lane, after: before, here: PhantomData })
+    }
+
+    /// Counts a hit that no stay counts.
+    pub(super) fn count_hit(&self) {
+        let (hits, alone) = match self.lanes.get(lane::number()) {
+            Some(lane) => (&lane.hits, true),
+            None => (&self.hits, false),
+        };
+        if alone {
+            hits.store(hits.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        } else {
+            tally::add(tally::Kind::Atomic);
+            hits.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Hits so far.
+    pub(super) fn hits(&self) -> u64 {
+        let of = |lane: &Lane| {
+            lane.inside.load(Ordering::Relaxed) / 2 + lane.hits.load(Ordering::Relaxed)
+        };
+        self.lanes.iter().map(of).sum::<u64>() + self.hits.load(Ordering::Relaxed)
     }
 
     /// Whether everybody who was inside has left, so that nobody can reach any more what was taken
@@ -85,6 +119,7 @@ impl Lane {
             return true;
         }
         for _ in 0..PATIENCE {
+            // The same again may be another stay, if the last was no hit: a look too many.
             if self.inside.load(Ordering::Acquire) != first {
                 return true;
             }
@@ -103,6 +138,12 @@ pub(super) struct Inside<'a> {
 }
 
 impl<'a> Inside<'a> {
+    /// This stay is a hit.
+    #[inline]
+    pub(super) fn count_hit(&mut self) {
+        self.after = self.after.wrapping_add(2);
+    }
+
     /// Holds what lies at this address beyond the end of this; not if too much is held already.
     pub(super) fn hold(&self, address: usize) -> Option<Hold<'a>> {
         let free = |hold: &&AtomicUsize| hold.load(Ordering::Relaxed) == 0;

@@ -21,11 +21,13 @@
 mod array;
 mod barrier;
 mod buckets;
+mod by_slot;
+mod filling;
 mod lanes;
 mod shard;
 mod writing;
 
-pub(super) use array::Found;
+pub(super) use array::{First, Found};
 pub(super) use buckets::may_lie_inline;
 pub(super) use shard::{About, Held, Part};
 pub(super) use writing::Writing;

@@ -10,7 +10,7 @@ use super::super::lifetimes::Lifetimes;
 use super::super::policy::AnyPolicy;
 use super::super::removal::RemovalCause;
 use super::super::weights::Weights;
-use super::array::{Array, Found, Torn};
+use super::array::{Array, First, Found, Torn};
 use super::barrier::Barrier;
 use super::lanes::{Hold, Inside, Lanes};
 use super::writing::Writing;
@@ -21,7 +21,11 @@ use std::ptr;
 /// The shards of a table, and who reads them.
 pub(in super::super) struct Part<K, V> {
     pub(super) lanes: Lanes,
+    /// The array of each shard, apart from what every change writes. Null: no entries.
+    arrays: Box<[Head<K, V>]>,
     shards: Box<[Shard<K, V>]>,
+    /// Shards but one: a power of two.
+    mask: usize,
     pub(super) about: About,
 }
 
@@ -35,11 +39,12 @@ pub(in super::super) struct About {
     pub(in super::super) weighs: bool,
 }
 
-/// What readers look at, and the rest behind a lock; on cache lines of their own.
+/// Where the array of a shard is.
+pub(super) type Head<K, V> = AtomicPtr<Array<K, V>>;
+
+/// A shard on cache lines of its own.
 #[repr(align(128))]
 pub(super) struct Shard<K, V> {
-    /// Null: no entries.
-    pub(super) array: AtomicPtr<Array<K, V>>,
     /// Entries put in so far: tells a call whether anything came in since it looked.
     pub(super) puts: AtomicU64,
     /// Somebody waits for who holds an entry.
@@ -95,12 +100,17 @@ impl<K, V> Part<K, V> {
             expirations: 0,
         };
         let shard = |_| Shard {
-            array: AtomicPtr::new(ptr::null_mut()),
             puts: AtomicU64::new(0),
             waits: AtomicBool::new(false),
             core: Mutex::new(core()),
         };
-        Part { lanes: Lanes::new(barrier), shards: (0..shards).map(shard).collect(), about }
+        Part {
+            lanes: Lanes::new(barrier),
+            arrays: (0..shards).map(|_| AtomicPtr::new(ptr::null_mut())).collect(),
+            shards: (0..shards).map(shard).collect(),
+            mask: shards - 1,
+            about,
+        }
     }
 
     pub(in super::super) fn shards(&self) -> usize {
@@ -110,36 +120,40 @@ impl<K, V> Part<K, V> {
     /// The shard of a hash: by bits that neither homes nor tags use.
     #[inline]
     pub(in super::super) fn home(&self, hash: u64) -> usize {
-        (hash >> 32) as usize & (self.shards.len() - 1)
-    }
-
-    #[inline]
-    fn shard(&self, hash: u64) -> &Shard<K, V> {
-        // SAFETY: there is at least one shard, and `home` is below their count, a power of two.
-        unsafe { self.shards.get_unchecked(self.home(hash)) }
+        (hash >> 32) as usize & self.mask
     }
 
     /// Entries put so far where this hash belongs.
-    #[inline]
     pub(in super::super) fn puts(&self, hash: u64) -> u64 {
-        self.shard(hash).puts.load(Ordering::Acquire)
+        self.shards[self.home(hash)].puts.load(Ordering::Acquire)
     }
 
     /// Reads the shard of a hash without a lock; not if this thread must not (see `Lanes::enter`).
     #[inline]
     pub(in super::super) fn read(&self, hash: u64) -> Option<Reading<'_, K, V>> {
-        let shard = self.shard(hash);
-        Some(Reading { inside: self.lanes.enter()?, shard })
+        // SAFETY: there is at least one shard, and `home` is below their count, a power of two.
+        let head = unsafe { self.arrays.get_unchecked(self.home(hash)) };
+        Some(Reading { inside: self.lanes.enter()?, head })
+    }
+
+    /// Counts a hit that was not counted while reading.
+    pub(in super::super) fn count_hit(&self) {
+        self.lanes.count_hit();
+    }
+
+    /// Hits so far.
+    pub(in super::super) fn hits(&self) -> u64 {
+        self.lanes.hits()
     }
 
     pub(in super::super) fn lock(&self, shard: usize) -> Writing<'_, K, V> {
-        let shard = &self.shards[shard];
-        Writing { core: sync::lock(&shard.core), shard, part: self }
+        let (head, shard) = (&self.arrays[shard], &self.shards[shard]);
+        Writing { core: sync::lock(&shard.core), head, shard, part: self }
     }
 
     pub(in super::super) fn try_lock(&self, shard: usize) -> Option<Writing<'_, K, V>> {
-        let shard = &self.shards[shard];
-        Some(Writing { core: sync::try_lock(&shard.core)?, shard, part: self })
+        let (head, shard) = (&self.arrays[shard], &self.shards[shard]);
+        Some(Writing { core: sync::try_lock(&shard.core)?, head, shard, part: self })
     }
 
     /// Whether something waits in a shard for those who held it. Asked by who has just let go.
@@ -149,30 +163,49 @@ impl<K, V> Part<K, V> {
     }
 }
 
-impl<K, V> Shard<K, V> {
-    /// The array.
-    ///
-    /// # Safety
-    ///
-    /// The caller is inside, or has the lock, for as long as it uses the array.
-    #[inline]
-    pub(super) unsafe fn array(&self) -> Option<&Array<K, V>> {
-        // SAFETY: null or from `Box::into_raw`; freed when it was replaced and all who were inside
-        // then have left, by whoever has the lock.
-        unsafe { self.array.load(Ordering::Acquire).as_ref() }
-    }
+/// The array of a shard.
+///
+/// # Safety
+///
+/// The caller is inside, or has the lock, for as long as it uses the array.
+#[inline]
+pub(super) unsafe fn array<K, V>(head: &Head<K, V>) -> Option<&Array<K, V>> {
+    // SAFETY: null or from `Box::into_raw`; freed when it was replaced and all who were inside then
+    // have left, by whoever has the lock.
+    unsafe { head.load(Ordering::Acquire).as_ref() }
 }
 
 /// A shard that is read without a lock.
 pub(in super::super) struct Reading<'a, K, V> {
     inside: Inside<'a>,
-    shard: &'a Shard<K, V>,
+    head: &'a Head<K, V>,
 }
 
 impl<'a, K, V> Reading<'a, K, V> {
+    /// This was a hit.
+    #[inline]
+    pub(in super::super) fn count_hit(mut self) {
+        self.inside.count_hit();
+    }
+
+    /// See `Array::first`.
+    #[inline(always)] // the hit path
+    pub(in super::super) fn first(
+        &self,
+        hash: u64,
+        inline: bool,
+        is: impl FnOnce(&Entry<K, V>) -> bool,
+    ) -> First<'_, K, V> {
+        // SAFETY: inside for as long as this is borrowed.
+        match unsafe { array(self.head) } {
+            // SAFETY: as above.
+            Some(array) => unsafe { array.first(hash, inline, is) },
+            None => First::Absent,
+        }
+    }
+
     /// The entry with this hash, and lying `inline` or not, that `is` the wanted one. `whole`: with
     /// all of the hash that is kept. Fails if somebody writes there all the time.
-    #[inline]
     pub(in super::super) fn find(
         &self,
         hash: u64,
@@ -181,7 +214,7 @@ impl<'a, K, V> Reading<'a, K, V> {
         is: impl FnMut(&Found<'_, K, V>) -> bool,
     ) -> Result<Option<Found<'_, K, V>>, Torn> {
         // SAFETY: inside for as long as this is borrowed.
-        match unsafe { self.shard.array() } {
+        match unsafe { array(self.head) } {
             // SAFETY: as above.
             Some(array) => unsafe { array.find(hash, inline, whole, is) },
             None => Ok(None),
@@ -213,14 +246,16 @@ impl<K, V> std::ops::Deref for Held<'_, K, V> {
     }
 }
 
-impl<K, V> Drop for Shard<K, V> {
+impl<K, V> Drop for Part<K, V> {
     fn drop(&mut self) {
-        let array = *self.array.get_mut();
-        if !array.is_null() {
-            // SAFETY: as in `Shard::array`; nobody else is left.
-            let array = unsafe { Box::from_raw(array) };
-            let full: Vec<_> = array.slots_of(0..array.count()).collect();
-            full.into_iter().for_each(|id| drop(array.remove(id)));
+        for head in &mut self.arrays {
+            let array = std::mem::replace(head.get_mut(), ptr::null_mut());
+            if !array.is_null() {
+                // SAFETY: as in `array`; nobody else is left.
+                let array = unsafe { Box::from_raw(array) };
+                let full: Vec<_> = array.slots_of(0..array.count()).collect();
+                full.into_iter().for_each(|id| drop(array.remove(id)));
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ use super::super::removal::RemovalCause;
 use super::super::weights::Weights;
 use super::array::{Array, Found, tag};
 use super::buckets::Cell;
-use super::shard::{Core, Part, Shard};
+use super::shard::{Core, Head, Part, Shard, array};
 use crate::sync::MutexGuard;
 use crate::sync::atomic::Ordering;
 use crate::time::{NEVER, Nanos};
@@ -29,12 +29,16 @@ const FEWEST: usize = if cfg!(shuttle) { 8 } else { 64 };
 /// It does so when one of so many places is still full.
 const SPARSE: usize = 5;
 
+/// There is more than one, or none.
+pub(in super::super) struct Several;
+
 /// A slot, when its entry ends, and the entry.
 type Same<K, V> = (SlotId, Nanos, Arc<Entry<K, V>>);
 
 /// A shard under its lock.
 pub(in super::super) struct Writing<'a, K, V> {
     pub(super) core: MutexGuard<'a, Core<K, V>>,
+    pub(super) head: &'a Head<K, V>,
     pub(super) shard: &'a Shard<K, V>,
     pub(super) part: &'a Part<K, V>,
 }
@@ -69,7 +73,7 @@ impl<'a, K, V> Writing<'a, K, V> {
     fn array(&self) -> Option<&'a Array<K, V>> {
         // SAFETY: this has the lock, and no use of an array here outlasts its replacement: that is
         // freed in `settle_now` alone, which uses none.
-        unsafe { self.shard.array() }
+        unsafe { array(self.head) }
     }
 
     /// The array; there are entries, and so there is one.
@@ -93,6 +97,21 @@ impl<'a, K, V> Writing<'a, K, V> {
             Ok(found) => found,
             Err(_) => unreachable!("nobody else writes"),
         }
+    }
+
+    /// The only entry with this hash that does not lie inline; or that there are several, or none.
+    pub(in super::super) fn alone(&self, hash: u64) -> Result<Same<K, V>, Several> {
+        let mut first = None;
+        let second = self.find(hash, false, true, |found| {
+            if first.is_some() {
+                return true;
+            }
+            if let Stored::Shared(entry) = found.copy() {
+                first = Some((found.id(), found.expires(), entry));
+            }
+            false
+        });
+        first.filter(|_| second.is_none()).ok_or(Several)
     }
 
     /// Every entry with this hash that does not lie inline.
@@ -315,9 +334,12 @@ impl<'a, K, V> Writing<'a, K, V> {
     }
 
     /// Takes everything out, and gives the memory back as soon as nobody reads. As `settle`.
-    pub(in super::super) fn clear(&mut self, to: &mut impl FnMut(Stored<K, V>, RemovalCause)) -> bool {
+    pub(in super::super) fn clear(
+        &mut self,
+        to: &mut impl FnMut(Stored<K, V>, RemovalCause),
+    ) -> bool {
         let core = &mut *self.core;
-        let array = self.shard.array.swap(ptr::null_mut(), Ordering::AcqRel);
+        let array = self.head.swap(ptr::null_mut(), Ordering::AcqRel);
         if !array.is_null() {
             // SAFETY: from `Box::into_raw`, and owned by the shard until now; those inside may read
             // it, as they may any in `replaced`.
@@ -351,8 +373,7 @@ impl<'a, K, V> Writing<'a, K, V> {
         let drops = self.part.about.drops;
         let due = if drops { !core.limbo.is_empty() } else { core.limbo.len() >= BATCH };
         let settled = !(due || !core.replaced.is_empty()) || self.settle_now(to) || !drops;
-        self.shrink();
-        settled
+        settled && self.shrink(to)
     }
 
     /// As `settle`, at once.
@@ -393,11 +414,16 @@ impl<'a, K, V> Writing<'a, K, V> {
     /// once. As dear as growing to that size was, and at most once for each time that four in five
     /// entries have gone.
     #[inline]
-    fn shrink(&mut self) {
-        let places = self.array().map_or(0, Array::places);
-        if places > FEWEST && self.core.len < places / SPARSE && self.core.replaced.is_empty() {
-            self.rebuild(self.core.len + self.core.len / 4);
+    fn shrink(&mut self, to: &mut impl FnMut(Stored<K, V>, RemovalCause)) -> bool {
+        let (len, places) = (self.core.len, self.array().map_or(0, Array::places));
+        if places <= FEWEST || len >= places / SPARSE || !self.core.replaced.is_empty() {
+            return true;
         }
+        self.rebuild(len + len / 4);
+        if len == 0 {
+            self.core.lifetimes = None;
+        }
+        self.settle_now(to) || !self.part.about.drops
     }
 
     #[cold]
@@ -433,7 +459,7 @@ impl<'a, K, V> Writing<'a, K, V> {
                 core.stamps = stamps;
             }
         }
-        let old = self.shard.array.swap(Box::into_raw(new), Ordering::AcqRel);
+        let old = self.head.swap(Box::into_raw(new), Ordering::AcqRel);
         if !old.is_null() {
             // SAFETY: as in `clear`. What is in it is in the new one, too, and leaves from there.
             self.core.replaced.push(unsafe { Box::from_raw(old) });
