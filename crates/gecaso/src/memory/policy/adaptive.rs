@@ -50,12 +50,12 @@ impl Adaptive {
 
 impl Policy for Adaptive {
     #[inline]
-    fn insert(&mut self, slot: SlotId, slots: &mut impl Slots) {
+    fn insert(&mut self, slot: SlotId, hash: u64, slots: &mut impl Slots) {
         if self.segments.len() >= self.expected / FILLING {
             self.size_sketch(self.expected);
         }
-        self.sketch.add(slots.hash(slot));
-        self.segments.insert(slot, &mut Folding { slots, sketch: &mut self.sketch });
+        self.sketch.add(hash, 1);
+        self.segments.insert(slot, hash, &mut Folding { slots, sketch: &mut self.sketch });
     }
 
     fn touch(&mut self, _: SlotId) {}
@@ -79,8 +79,8 @@ impl Policy for Adaptive {
         self.segments.renumber(from, to);
     }
 
-    fn truncate(&mut self, slots: usize) {
-        self.segments.truncate(slots);
+    fn remap(&mut self, slots: usize, new: impl Fn(SlotId) -> SlotId) {
+        self.segments.remap(slots, new);
     }
 }
 
@@ -99,8 +99,8 @@ impl<S: Slots> Slots for Folding<'_, S> {
     #[inline]
     fn take_hits(&mut self, slot: SlotId) -> u8 {
         let hits = self.slots.take_hits(slot);
-        for _ in 0..hits {
-            self.sketch.add(self.slots.hash(slot));
+        if hits > 0 {
+            self.sketch.add(self.slots.hash(slot), hits);
         }
         hits
     }
@@ -109,11 +109,16 @@ impl<S: Slots> Slots for Folding<'_, S> {
     fn put_back(&mut self, slot: SlotId, hits: u8) {
         self.slots.put_back(slot, hits);
     }
+
+    #[inline]
+    fn soon(&self, slot: SlotId) {
+        self.slots.soon(slot);
+    }
 }
 
 impl<S: Slots> Counted for Folding<'_, S> {
     #[inline]
-    fn frequency(&self, slot: SlotId) -> u8 {
-        self.sketch.count(self.slots.hash(slot))
+    fn frequency(&self, hash: u64) -> u8 {
+        self.sketch.count(hash)
     }
 }

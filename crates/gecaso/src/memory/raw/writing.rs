@@ -219,7 +219,7 @@ impl<'a, T> Writing<'a, T> {
         self.core.len += 1;
         let puts = self.count_put();
         let mut slots = self.slots();
-        self.core.policy.insert(slot, &mut slots);
+        self.core.policy.insert(slot, hash, &mut slots);
         self.begin(slot, life, weight);
         puts
     }
