@@ -122,3 +122,38 @@ impl<S: Slots> Counted for Folding<'_, S> {
         self.sketch.count(hash)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Unhit;
+
+    impl Slots for Unhit {
+        fn hash(&self, slot: SlotId) -> u64 {
+            u64::from(slot).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+        }
+
+        fn take_hits(&mut self, _: SlotId) -> u8 {
+            0
+        }
+
+        fn put_back(&mut self, _: SlotId, _: u8) {}
+    }
+
+    #[test]
+    fn an_entry_costs_nine_bytes() {
+        const FULL: usize = 125_000;
+        for rule in Rule::ALL {
+            let mut adaptive = Adaptive::new(FULL, 1);
+            adaptive.follow(rule);
+            let mut free: Vec<_> = (0..FULL as SlotId).rev().collect();
+            for _ in 0..3 * FULL {
+                let slot = free.pop().or_else(|| adaptive.evict(&mut Unhit)).expect("it is full");
+                adaptive.insert(slot, Unhit.hash(slot), &mut Unhit);
+            }
+            let bytes = adaptive.segments.bytes() + adaptive.sketch.bytes();
+            assert!(bytes <= 9 * FULL, "{bytes} bytes by {rule:?}");
+        }
+    }
+}

@@ -61,6 +61,12 @@ impl History {
 mod tests {
     use super::*;
 
+    impl History {
+        pub(in super::super) fn bytes(&self) -> usize {
+            size_of_val(&*self.buckets)
+        }
+    }
+
     fn hash(n: u64) -> u64 {
         (n + 1)
             .wrapping_mul(0x9E37_79B9_7F4A_7C15)

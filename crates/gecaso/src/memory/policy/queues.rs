@@ -5,7 +5,6 @@
 //! leaves a stale number behind. Used by `segments` alone; knows no rule.
 
 use super::SlotId;
-use std::mem;
 
 /// The upper bits of an element and the lower bits of a state: which of a slot's elements is meant.
 const GENERATION_BITS: u32 = 6;
@@ -14,7 +13,7 @@ const SLOT_BITS: u32 = SlotId::BITS - GENERATION_BITS;
 const SLOT: SlotId = SlotId::MAX >> GENERATION_BITS;
 
 /// In no queue.
-const OUT: u8 = u8::MAX & !GENERATION;
+const OUT: u8 = !GENERATION;
 
 /// Stale elements that are never worth a compaction.
 const FEWEST_STALE: usize = if cfg!(test) { 4 } else { 64 };
@@ -277,18 +276,17 @@ impl<const N: usize> Queues<N> {
 
     /// Every slot has got another number, below `slots`: keeps the orders, and nothing stale.
     pub(super) fn remap(&mut self, slots: usize, new: impl Fn(SlotId) -> SlotId) {
-        let old = mem::take(self);
-        let mut states = old.states;
-        self.states = vec![OUT; slots];
-        for (at, queue) in old.queues.iter().enumerate() {
-            for element in queue.elements(&old.pool) {
-                let state = &mut states[slot_of(element) as usize];
+        let mut next = Self { states: vec![OUT; slots], ..Self::default() };
+        for (at, queue) in self.queues.iter().enumerate() {
+            for element in queue.elements(&self.pool) {
+                let state = &mut self.states[slot_of(element) as usize];
                 if *state == (at as u8) << GENERATION_BITS | (element >> SLOT_BITS) as u8 {
                     *state |= OUT; // another element that looks like this one is stale
-                    self.push(at, new(slot_of(element)));
+                    next.push(at, new(slot_of(element)));
                 }
             }
         }
+        *self = next;
     }
 
     #[inline]
@@ -328,6 +326,10 @@ mod tests {
             slots.reverse();
             assert_eq!(slots.len(), self.len(queue));
             slots
+        }
+
+        pub(in super::super) fn bytes(&self) -> usize {
+            self.states.capacity() + self.pool.blocks.capacity() * size_of::<Block>()
         }
 
         fn take(&mut self, queue: usize) -> Option<SlotId> {
@@ -391,7 +393,9 @@ mod tests {
                             model[queue].push_back(slot);
                         }
                     }
-                    Step::Take(queue) => prop_assert_eq!(queues.take(queue), model[queue].pop_front()),
+                    Step::Take(queue) => {
+                        prop_assert_eq!(queues.take(queue), model[queue].pop_front());
+                    }
                     Step::Advance(queue, to) => {
                         if let Some(slot) = model[queue].pop_front() {
                             prop_assert_eq!(queues.oldest(queue), Some(slot));

@@ -287,6 +287,12 @@ mod tests {
         u64::from(slot).wrapping_mul(0x9E37_79B9_7F4A_7C15)
     }
 
+    impl Segments {
+        pub(in super::super) fn bytes(&self) -> usize {
+            self.queues.bytes() + self.history.bytes()
+        }
+    }
+
     /// Slots whose hash is made of their own number, with hits and frequencies as a test sets them.
     #[derive(Default)]
     struct Fake {

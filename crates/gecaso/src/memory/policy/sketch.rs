@@ -111,6 +111,12 @@ impl Sketch {
 mod tests {
     use super::*;
 
+    impl Sketch {
+        pub(in super::super) fn bytes(&self) -> usize {
+            size_of_val(&*self.blocks)
+        }
+    }
+
     fn hash(n: u64) -> u64 {
         (n + 1)
             .wrapping_mul(0xD6E8_FEB8_6659_FD93)
