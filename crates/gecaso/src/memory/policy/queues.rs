@@ -119,6 +119,7 @@ impl Queue {
     }
 
     #[cold]
+    #[inline(never)]
     fn lengthen(&mut self, pool: &mut Pool) {
         let block = pool.take();
         match self.filled {
@@ -139,6 +140,7 @@ impl Queue {
     }
 
     #[cold]
+    #[inline(never)]
     fn shorten(&mut self, pool: &mut Pool) {
         let next = pool.blocks[self.first as usize].next;
         pool.give_back(self.first);
@@ -190,6 +192,7 @@ impl<const N: usize> Queues<N> {
 
     /// Makes sure that there is a state for a slot.
     #[cold]
+    #[inline(never)]
     fn hold(&mut self, slot: SlotId) {
         assert!(slot <= SLOT, "a shard has at most 2^26 slots");
         self.states.resize(slot as usize + 1, OUT);

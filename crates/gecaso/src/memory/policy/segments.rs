@@ -28,8 +28,8 @@ const PROTECTED: usize = 2;
 const MOST_PROTECTED: usize = 80;
 /// How many slots an insertion takes out of a window that is too large.
 const MOVES: usize = 4;
-/// A slot is asked for its hits so many steps of its queue after it was announced: about what its
-/// way from memory takes.
+/// So many steps of its queue before a slot is looked at, it is announced: they should take about as
+/// long as its way from memory.
 const AHEAD: u32 = 3;
 /// A newcomer that was asked for so often lately is warm.
 const WARM: u8 = 6;
@@ -109,20 +109,21 @@ impl Segments {
         self.len().saturating_sub(self.most_in_window()) * MOST_PROTECTED / 100
     }
 
+    #[inline]
     pub(super) fn insert(&mut self, slot: SlotId, hash: u64, slots: &mut impl Counted) {
         if self.rule.must_return && self.history.take(hash) {
             self.queues.push(PROTECTED, slot);
-            self.demote(slots);
-            return;
+            return self.demote(slots);
         }
         self.queues.push(WINDOW, slot);
-        if !self.rule.must_return {
+        if !self.rule.must_return && self.queues.len(WINDOW) > self.most_in_window() {
             self.shrink_window(slots);
         }
     }
 
     /// While there are free places, or after a change of rule, the window hands on what it has too
     /// much. A little with each insertion: none waits for many moves.
+    #[inline(never)] // seldom in a full storage
     fn shrink_window(&mut self, slots: &mut impl Counted) {
         for _ in 0..MOVES {
             if self.queues.len(WINDOW) <= self.most_in_window() {
@@ -258,6 +259,7 @@ impl Segments {
     }
 
     /// Sends what is too much in the protected part, and was not hit, back to probation.
+    #[inline(never)] // only what was hit leads here
     fn demote(&mut self, slots: &mut impl Counted) {
         while self.queues.len(PROTECTED) > self.most_protected() {
             let Some(oldest) = self.queues.oldest(PROTECTED) else { return };
@@ -281,6 +283,7 @@ impl Segments {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::RefCell;
     use std::collections::HashMap;
 
     fn hash(slot: SlotId) -> u64 {
@@ -298,6 +301,7 @@ mod tests {
     struct Fake {
         hits: HashMap<SlotId, u8>,
         frequent: HashMap<u64, u8>,
+        soon: RefCell<Vec<SlotId>>,
     }
 
     impl Slots for Fake {
@@ -311,6 +315,10 @@ mod tests {
 
         fn put_back(&mut self, slot: SlotId, hits: u8) {
             self.hits.insert(slot, hits);
+        }
+
+        fn soon(&self, slot: SlotId) {
+            self.soon.borrow_mut().push(slot);
         }
     }
 
@@ -378,6 +386,33 @@ mod tests {
         segments.insert(0, hash(0), &mut slots);
         assert_eq!(segments.queues.dump(PROTECTED), [0], "it came back");
         assert_eq!(segments.queues.dump(PROBATION), [1]);
+    }
+
+    #[test]
+    fn what_comes_to_the_end_of_a_queue_is_announced() {
+        let mut slots = Fake::default();
+        let mut segments = full(Rule::ALL[3], &mut slots);
+        let gone = [0, 1, 2].map(|_| segments.evict(&mut slots));
+        assert_eq!(gone, [Some(0), Some(1), Some(2)]);
+        assert_eq!(slots.soon.take(), [4, 5, 6]);
+        let rest: Vec<_> = std::iter::from_fn(|| segments.evict(&mut slots)).collect();
+        assert_eq!((rest, slots.soon.take()), ((3..10).collect(), vec![7, 8, 9]));
+    }
+
+    #[test]
+    fn slots_may_get_other_numbers() {
+        let mut slots = Fake::default();
+        let mut segments = full(Rule::ALL[1], &mut slots);
+        segments.renumber(8, 70);
+        segments.renumber(9, 80);
+        assert_eq!(dump(&segments)[..2], [vec![80], vec![70, 7, 6, 5, 4, 3, 2, 1, 0]]);
+        segments.remove(3);
+        segments.remap(9, |slot| match slot {
+            70 => 4, // where 3 would be
+            80 => 8,
+            slot => 7 - slot,
+        });
+        assert_eq!(dump(&segments)[..2], [vec![8], vec![4, 0, 1, 2, 3, 5, 6, 7]]);
     }
 
     #[test]
