@@ -28,7 +28,7 @@ const PROTECTED: usize = 2;
 const MOST_PROTECTED: usize = 80;
 /// How many slots an insertion takes out of a window that is too large.
 const MOVES: usize = 4;
-/// So many steps of its queue before a slot is looked at, it is announced: they should take about as
+/// So many steps of its queue before a slot is looked at, it is announced: they take about as
 /// long as its way from memory.
 const AHEAD: u32 = 3;
 /// A newcomer that was asked for so often lately is warm.
