@@ -50,12 +50,12 @@ impl Adaptive {
 
 impl Policy for Adaptive {
     #[inline]
-    fn insert(&mut self, slot: SlotId, slots: &mut impl Slots) {
+    fn insert(&mut self, slot: SlotId, hash: u64, slots: &mut impl Slots) {
         if self.segments.len() >= self.expected / FILLING {
             self.size_sketch(self.expected);
         }
-        self.sketch.add(slots.hash(slot));
-        self.segments.insert(slot, &mut Folding { slots, sketch: &mut self.sketch });
+        self.sketch.add(hash, 1);
+        self.segments.insert(slot, hash, &mut Folding { slots, sketch: &mut self.sketch });
     }
 
     fn touch(&mut self, _: SlotId) {}
@@ -75,8 +75,8 @@ impl Policy for Adaptive {
         self.segments.evict(&mut Folding { slots, sketch: &mut self.sketch })
     }
 
-    fn remap(&mut self, slots: usize, to: impl Fn(SlotId) -> SlotId) {
-        self.segments.remap(slots, to);
+    fn remap(&mut self, slots: usize, new: impl Fn(SlotId) -> SlotId) {
+        self.segments.remap(slots, new);
     }
 }
 
@@ -95,8 +95,8 @@ impl<S: Slots> Slots for Folding<'_, S> {
     #[inline]
     fn take_hits(&mut self, slot: SlotId) -> u8 {
         let hits = self.slots.take_hits(slot);
-        for _ in 0..hits {
-            self.sketch.add(self.slots.hash(slot));
+        if hits > 0 {
+            self.sketch.add(self.slots.hash(slot), hits);
         }
         hits
     }
@@ -105,11 +105,51 @@ impl<S: Slots> Slots for Folding<'_, S> {
     fn put_back(&mut self, slot: SlotId, hits: u8) {
         self.slots.put_back(slot, hits);
     }
+
+    #[inline]
+    fn soon(&self, slot: SlotId) {
+        self.slots.soon(slot);
+    }
 }
 
 impl<S: Slots> Counted for Folding<'_, S> {
     #[inline]
-    fn frequency(&self, slot: SlotId) -> u8 {
-        self.sketch.count(self.slots.hash(slot))
+    fn frequency(&self, hash: u64) -> u8 {
+        self.sketch.count(hash)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Unhit;
+
+    impl Slots for Unhit {
+        fn hash(&self, slot: SlotId) -> u64 {
+            u64::from(slot).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+        }
+
+        fn take_hits(&mut self, _: SlotId) -> u8 {
+            0
+        }
+
+        fn put_back(&mut self, _: SlotId, _: u8) {}
+    }
+
+    #[test]
+    fn an_entry_costs_nine_bytes() {
+        const FULL: usize = 125_000;
+        for rule in Rule::ALL {
+            let mut adaptive = Adaptive::new(FULL, 1);
+            adaptive.follow(rule);
+            let mut free: Vec<_> = (0..FULL as SlotId).rev().collect();
+            for _ in 0..3 * FULL {
+                let slot = free.pop().or_else(|| adaptive.evict(&mut Unhit)).expect("it is full");
+                adaptive.insert(slot, Unhit.hash(slot), &mut Unhit);
+            }
+            let bytes = adaptive.segments.bytes() + adaptive.sketch.bytes();
+            assert!(bytes <= 9 * FULL, "{bytes} bytes by {rule:?}");
+        }
     }
 }

@@ -1,42 +1,44 @@
-//! Which keys went lately: four bytes for each, of its hash.
+//! Which keys went lately: two bytes for each, of its hash.
 //!
 //! The ghost queue of 2Q (Johnson and Shasha, VLDB 1994), as a table of small queues. Part of
-//! `segments`. Not exact: what is kept is about the newest, and two keys in 2^28 are taken for one.
+//! `segments`. Not exact: what is kept is about the newest, and one key in 8,000 that was never
+//! there is taken for one that was.
 
-/// Hashes in one queue: half of a cache line.
-const DEPTH: usize = 8;
+/// Hashes in one queue.
+const DEPTH: usize = (u128::BITS / PRINT_BITS) as usize;
+const PRINT_BITS: u32 = u16::BITS;
 
 /// The newest hashes; a history that was never sized remembers nothing.
 ///
-/// A hash has one bucket, by its upper half; its lower half is kept, newest first. 0: none.
+/// A hash has one bucket, by its upper half; 16 other bits of it are kept, the newest lowest. 0:
+/// none.
 #[derive(Default)]
 pub(super) struct History {
-    buckets: Box<[[u32; DEPTH]]>,
+    buckets: Box<[u128]>,
 }
 
 impl History {
     /// Of about so many keys.
     pub(super) fn new(keys: usize) -> Self {
-        History { buckets: vec![[0; DEPTH]; keys.div_ceil(DEPTH).max(1)].into_boxed_slice() }
+        History { buckets: vec![0; keys.div_ceil(DEPTH).max(1)].into_boxed_slice() }
     }
 
     #[inline]
-    fn bucket(&mut self, hash: u64) -> Option<&mut [u32; DEPTH]> {
+    fn bucket(&mut self, hash: u64) -> Option<&mut u128> {
         // Scales the upper half to the number of buckets, by its most significant bits.
-        let at = (u128::from(hash >> 32) * self.buckets.len() as u128) >> 32;
+        let at = ((hash >> 32) * self.buckets.len() as u64) >> 32;
         self.buckets.get_mut(at as usize)
     }
 
     #[inline]
-    fn print(hash: u64) -> u32 {
-        hash as u32 | 1
+    fn print(hash: u64) -> u16 {
+        ((hash >> PRINT_BITS) as u16).max(1)
     }
 
     #[inline]
     pub(super) fn push(&mut self, hash: u64) {
         if let Some(bucket) = self.bucket(hash) {
-            bucket.copy_within(..DEPTH - 1, 1);
-            bucket[0] = Self::print(hash);
+            *bucket = *bucket << PRINT_BITS | u128::from(Self::print(hash));
         }
     }
 
@@ -44,10 +46,13 @@ impl History {
     #[inline]
     pub(super) fn take(&mut self, hash: u64) -> bool {
         let Some(bucket) = self.bucket(hash) else { return false };
-        let Some(at) = bucket.iter().position(|&print| print == Self::print(hash)) else {
+        let print = Self::print(hash);
+        let shifts = (0..u128::BITS).step_by(PRINT_BITS as usize);
+        let Some(shift) = shifts.into_iter().find(|&shift| (*bucket >> shift) as u16 == print)
+        else {
             return false;
         };
-        bucket[at] = 0;
+        *bucket &= !(u128::from(u16::MAX) << shift);
         true
     }
 }
@@ -55,6 +60,12 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl History {
+        pub(in super::super) fn bytes(&self) -> usize {
+            size_of_val(&*self.buckets)
+        }
+    }
 
     fn hash(n: u64) -> u64 {
         (n + 1)

@@ -1,100 +1,72 @@
-//! `N` doubly linked lists over one set of slot numbers: a slot is in one of them or in none.
+//! A doubly linked list of slot numbers: an exact order in which any slot can move.
 //!
-//! Links are indices, nothing is allocated per move. Used by the policies alone.
+//! Links are indices, nothing is allocated per move. Used by `lru` alone.
 
 use super::SlotId;
 
-/// No slot. The bits above are used for the number of a list.
-const NIL: SlotId = SlotId::MAX >> LIST_BITS;
-const LIST_BITS: u32 = 2;
+/// No slot.
+const NIL: SlotId = SlotId::MAX;
 
 #[derive(Clone, Copy)]
 struct Links {
     /// Towards the front.
     newer: SlotId,
-    /// Towards the back; in the highest bits, which list the slot is in. A line of memory of its
-    /// own for that would make every move slower.
+    /// Towards the back.
     older: SlotId,
 }
 
-impl Links {
-    const NONE: Links = Links { newer: NIL, older: NIL };
-
-    #[inline]
-    fn new(list: usize, newer: SlotId, older: SlotId) -> Self {
-        Links { newer, older: older | (list as SlotId) << (SlotId::BITS - LIST_BITS) }
-    }
-
-    #[inline]
-    fn older(self) -> SlotId {
-        self.older & NIL
-    }
-
-    #[inline]
-    fn list(self) -> usize {
-        (self.older >> (SlotId::BITS - LIST_BITS)) as usize
-    }
-}
-
-/// Slots in `N` orders; the front is the newest.
-pub(super) struct Lists<const N: usize> {
+/// Slots in an order; the front is the newest.
+pub(super) struct List {
     links: Vec<Links>,
-    ends: [Ends; N],
-}
-
-#[derive(Clone, Copy)]
-struct Ends {
     front: SlotId,
     back: SlotId,
-    len: usize,
 }
 
-impl<const N: usize> Default for Lists<N> {
+impl Default for List {
     fn default() -> Self {
-        let empty = Ends { front: NIL, back: NIL, len: 0 };
-        Lists { links: Vec::new(), ends: [empty; N] }
+        List { links: Vec::new(), front: NIL, back: NIL }
     }
 }
 
-impl<const N: usize> Lists<N> {
+impl List {
     #[inline]
-    pub(super) fn push_front(&mut self, list: usize, slot: SlotId) {
-        const { assert!(N <= 1 << LIST_BITS) }
+    pub(super) fn push_front(&mut self, slot: SlotId) {
+        let front = self.front;
         self.hold(slot);
-        let ends = &mut self.ends[list];
-        self.links[slot as usize] = Links::new(list, NIL, ends.front);
-        match ends.front {
-            NIL => ends.back = slot,
-            front => self.links[front as usize].newer = slot,
-        }
-        ends.front = slot;
-        ends.len += 1;
+        self.join(slot, front);
+        self.join(NIL, slot);
     }
 
-    /// Takes out a slot that is in one of the lists.
+    /// Takes out a slot that is in the list.
     #[inline]
     pub(super) fn unlink(&mut self, slot: SlotId) {
-        let links = self.links[slot as usize];
-        let (list, newer, older) = (links.list(), links.newer, links.older());
-        let ends = &mut self.ends[list];
-        match newer {
-            NIL => ends.front = older,
-            newer => {
-                let newer = &mut self.links[newer as usize];
-                *newer = Links::new(list, newer.newer, older);
-            }
-        }
-        match older {
-            NIL => ends.back = newer,
-            older => self.links[older as usize].newer = newer,
-        }
-        ends.len -= 1;
+        let Links { newer, older } = self.links[slot as usize];
+        self.join(newer, older);
     }
 
+    /// Every slot has got another number, below `slots`.
+    pub(super) fn remap(&mut self, slots: usize, new: impl Fn(SlotId) -> SlotId) {
+        let mut list = List::default();
+        list.links.reserve_exact(slots);
+        let mut next = self.back;
+        while next != NIL {
+            list.push_front(new(next));
+            next = self.links[next as usize].newer;
+        }
+        *self = list;
+    }
+
+    /// Makes two slots neighbours; beyond the ends is `NIL`.
     #[inline]
-    pub(super) fn move_to_front(&mut self, list: usize, slot: SlotId) {
-        self.unlink(slot);
-        self.push_front(list, slot);
+    fn join(&mut self, newer: SlotId, older: SlotId) {
+        match newer {
+            NIL => self.front = older,
+            newer => self.links[newer as usize].older = older,
+        }
+        match older {
+            NIL => self.back = newer,
+            older => self.links[older as usize].newer = newer,
+        }
     }
 
     /// Makes sure that there are links for a slot.
@@ -102,46 +74,19 @@ impl<const N: usize> Lists<N> {
     fn hold(&mut self, slot: SlotId) {
         let at = slot as usize;
         if at >= self.links.len() {
-            assert!(slot < NIL, "a shard has under 2^30 slots");
-            self.links.resize(at + 1, Links::NONE);
+            assert!(slot < NIL, "a shard has under 2^32 slots");
+            self.links.resize(at + 1, Links { newer: NIL, older: NIL });
         }
     }
 
-    /// Slots have got other numbers, below this many.
-    pub(super) fn remap(&mut self, slots: usize, to: impl Fn(SlotId) -> SlotId) {
-        let to = |slot| if slot == NIL { NIL } else { to(slot) };
-        let mut links = vec![Links::NONE; slots];
-        for (list, ends) in self.ends.iter_mut().enumerate() {
-            let mut next = ends.front;
-            while next != NIL {
-                let old = self.links[next as usize];
-                links[to(next) as usize] = Links::new(list, to(old.newer), to(old.older()));
-                next = old.older();
-            }
-            (ends.front, ends.back) = (to(ends.front), to(ends.back));
-        }
-        self.links = links;
+    #[inline]
+    pub(super) fn front(&self) -> Option<SlotId> {
+        Some(self.front).filter(|&slot| slot != NIL)
     }
 
     #[inline]
-    pub(super) fn front(&self, list: usize) -> Option<SlotId> {
-        Some(self.ends[list].front).filter(|&slot| slot != NIL)
-    }
-
-    #[inline]
-    pub(super) fn back(&self, list: usize) -> Option<SlotId> {
-        Some(self.ends[list].back).filter(|&slot| slot != NIL)
-    }
-
-    #[inline]
-    pub(super) fn len(&self, list: usize) -> usize {
-        self.ends[list].len
-    }
-
-    /// Slots in all lists together.
-    #[inline]
-    pub(super) fn total(&self) -> usize {
-        self.ends.iter().map(|ends| ends.len).sum()
+    pub(super) fn back(&self) -> Option<SlotId> {
+        Some(self.back).filter(|&slot| slot != NIL)
     }
 }
 
@@ -149,57 +94,56 @@ impl<const N: usize> Lists<N> {
 pub(super) mod tests {
     use super::*;
 
-    impl<const N: usize> Lists<N> {
+    impl List {
         /// The slots, newest first.
-        pub(crate) fn dump(&self, list: usize) -> Vec<SlotId> {
+        pub(crate) fn dump(&self) -> Vec<SlotId> {
             let mut slots = Vec::new();
-            let mut next = self.front(list);
+            let mut next = self.front();
             while let Some(slot) = next {
                 slots.push(slot);
-                next = Some(self.links[slot as usize].older()).filter(|&slot| slot != NIL);
+                next = Some(self.links[slot as usize].older).filter(|&slot| slot != NIL);
             }
-            let mut back = self.back(list);
+            let mut back = self.back();
             for &slot in slots.iter().rev() {
                 assert_eq!(back, Some(slot), "both directions agree");
                 back = Some(self.links[slot as usize].newer).filter(|&slot| slot != NIL);
             }
-            assert_eq!(slots.len(), self.len(list));
             slots
         }
     }
 
     #[test]
     fn pushes_and_unlinks_anywhere() {
-        let mut list = Lists::<1>::default();
-        assert_eq!(list.dump(0), []);
+        let mut list = List::default();
+        assert_eq!(list.dump(), []);
         for slot in [0, 1, 2, 3] {
-            list.push_front(0, slot);
+            list.push_front(slot);
         }
-        assert_eq!(list.dump(0), [3, 2, 1, 0]);
+        assert_eq!(list.dump(), [3, 2, 1, 0]);
         list.unlink(0);
         list.unlink(3);
-        assert_eq!(list.dump(0), [2, 1]);
-        list.push_front(0, 0);
+        assert_eq!(list.dump(), [2, 1]);
+        list.push_front(0);
         list.unlink(1);
         list.unlink(0);
         list.unlink(2);
-        assert_eq!(list.dump(0), []);
-        list.push_front(0, 3);
-        assert_eq!((list.dump(0), list.back(0)), (vec![3], Some(3)));
+        assert_eq!(list.dump(), []);
+        list.push_front(3);
+        assert_eq!((list.dump(), list.back()), (vec![3], Some(3)));
     }
 
     #[test]
-    fn a_slot_moves_between_lists() {
-        let mut lists = Lists::<3>::default();
-        for slot in 0..4 {
-            lists.push_front(0, slot);
+    fn all_slots_get_other_numbers_at_once() {
+        let mut list = List::default();
+        for slot in [70, 3, 200, 0] {
+            list.push_front(slot);
         }
-        lists.move_to_front(2, 1);
-        lists.move_to_front(2, 3);
-        lists.move_to_front(1, 1);
-        lists.move_to_front(0, 0);
-        assert_eq!([0, 1, 2].map(|list| lists.dump(list)), [vec![0, 2], vec![1], vec![3]]);
-        lists.unlink(2);
-        assert_eq!((lists.total(), lists.len(0)), (3, 1));
+        list.remap(4, |slot| match slot {
+            70 => 0,
+            3 => 3,
+            200 => 1,
+            _ => 2,
+        });
+        assert_eq!((list.dump(), list.links.len()), (vec![2, 1, 3, 0], 4));
     }
 }

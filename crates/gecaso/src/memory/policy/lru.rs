@@ -4,22 +4,23 @@
 //! Journal 1970). True order, so every hit moves its entry, under the exclusive lock. Not for
 //! scans: one pass over more entries than fit throws everything out.
 
-use super::list::Lists;
+use super::list::List;
 use super::{Policy, SlotId, Slots};
 
 #[derive(Default)]
 pub(in super::super) struct Lru {
-    list: Lists<1>,
+    list: List,
 }
 
 impl Policy for Lru {
-    fn insert(&mut self, slot: SlotId, _: &mut impl Slots) {
-        self.list.push_front(0, slot);
+    fn insert(&mut self, slot: SlotId, _: u64, _: &mut impl Slots) {
+        self.list.push_front(slot);
     }
 
     fn touch(&mut self, slot: SlotId) {
-        if self.list.front(0) != Some(slot) {
-            self.list.move_to_front(0, slot);
+        if self.list.front() != Some(slot) {
+            self.list.unlink(slot);
+            self.list.push_front(slot);
         }
     }
 
@@ -28,17 +29,17 @@ impl Policy for Lru {
     }
 
     fn candidate(&self) -> Option<SlotId> {
-        self.list.back(0)
+        self.list.back()
     }
 
     fn evict(&mut self, _: &mut impl Slots) -> Option<SlotId> {
-        let slot = self.list.back(0)?;
+        let slot = self.list.back()?;
         self.list.unlink(slot);
         Some(slot)
     }
 
-    fn remap(&mut self, slots: usize, to: impl Fn(SlotId) -> SlotId) {
-        self.list.remap(slots, to);
+    fn remap(&mut self, slots: usize, new: impl Fn(SlotId) -> SlotId) {
+        self.list.remap(slots, new);
     }
 }
 
@@ -51,12 +52,12 @@ mod tests {
     fn the_least_recently_touched_goes_first() {
         let mut lru = Lru::default();
         for slot in 0..4 {
-            lru.insert(slot, &mut NoSlots);
+            lru.insert(slot, 0, &mut NoSlots);
         }
         lru.touch(0);
         lru.touch(2);
         lru.touch(2);
-        assert_eq!(lru.list.dump(0), [2, 0, 3, 1]);
+        assert_eq!(lru.list.dump(), [2, 0, 3, 1]);
         lru.remove(3);
         let mut order = Vec::new();
         while let Some(slot) = lru.evict(&mut NoSlots) {

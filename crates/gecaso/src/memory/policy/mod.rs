@@ -8,6 +8,7 @@ mod adaptive;
 mod history;
 mod list;
 mod lru;
+mod queues;
 mod segments;
 mod shadows;
 mod sketch;
@@ -37,12 +38,15 @@ pub(super) trait Slots {
 
     /// Counts a slot as hit that often.
     fn put_back(&mut self, slot: SlotId, hits: u8);
+
+    /// This slot will be looked at soon, unless it loses its entry meanwhile; it may have already.
+    fn soon(&self, _: SlotId) {}
 }
 
 /// An order of eviction over the slots of one shard.
 pub(super) trait Policy {
-    /// A slot has got an entry.
-    fn insert(&mut self, slot: SlotId, slots: &mut impl Slots);
+    /// A slot has got an entry, whose key has this hash: the one that `slots` would give.
+    fn insert(&mut self, slot: SlotId, hash: u64, slots: &mut impl Slots);
 
     /// A slot was hit, under the exclusive lock. Policies whose hits move nothing ignore it: they
     /// see hits as counts, later, in `evict`.
@@ -57,8 +61,9 @@ pub(super) trait Policy {
     /// Picks the slot to empty, and forgets it.
     fn evict(&mut self, slots: &mut impl Slots) -> Option<SlotId>;
 
-    /// Entries have got other slots, of which there are so many, in the same order.
-    fn remap(&mut self, slots: usize, to: impl Fn(SlotId) -> SlotId);
+    /// Every full slot has got another number at once, below `slots`. Keeps their order, and gives
+    /// the memory of all other slots back.
+    fn remap(&mut self, slots: usize, new: impl Fn(SlotId) -> SlotId);
 }
 
 /// The policy of a shard, chosen with its storage.
@@ -90,11 +95,11 @@ impl AnyPolicy {
 
 impl Policy for AnyPolicy {
     #[inline]
-    fn insert(&mut self, slot: SlotId, slots: &mut impl Slots) {
+    fn insert(&mut self, slot: SlotId, hash: u64, slots: &mut impl Slots) {
         match self {
             AnyPolicy::None => {}
-            AnyPolicy::Lru(lru) => lru.insert(slot, slots),
-            AnyPolicy::Adaptive(adaptive) => adaptive.insert(slot, slots),
+            AnyPolicy::Lru(lru) => lru.insert(slot, hash, slots),
+            AnyPolicy::Adaptive(adaptive) => adaptive.insert(slot, hash, slots),
         }
     }
 
@@ -133,11 +138,11 @@ impl Policy for AnyPolicy {
         }
     }
 
-    fn remap(&mut self, slots: usize, to: impl Fn(SlotId) -> SlotId) {
+    fn remap(&mut self, slots: usize, new: impl Fn(SlotId) -> SlotId) {
         match self {
             AnyPolicy::None => {}
-            AnyPolicy::Lru(lru) => lru.remap(slots, to),
-            AnyPolicy::Adaptive(adaptive) => adaptive.remap(slots, to),
+            AnyPolicy::Lru(lru) => lru.remap(slots, new),
+            AnyPolicy::Adaptive(adaptive) => adaptive.remap(slots, new),
         }
     }
 }

@@ -17,7 +17,7 @@
 //! it is poor at some workload: which rule, others decide.
 
 use super::history::History;
-use super::list::Lists;
+use super::queues::Queues;
 use super::{SlotId, Slots};
 
 const WINDOW: usize = 0;
@@ -28,6 +28,9 @@ const PROTECTED: usize = 2;
 const MOST_PROTECTED: usize = 80;
 /// How many slots an insertion takes out of a window that is too large.
 const MOVES: usize = 4;
+/// So many steps of its queue before a slot is looked at, it is announced: they take about as
+/// long as its way from memory.
+const AHEAD: u32 = 3;
 /// A newcomer that was asked for so often lately is warm.
 const WARM: u8 = 6;
 /// One in so many refused warm newcomers gets in.
@@ -71,14 +74,14 @@ impl Rule {
     }
 }
 
-/// Slots whose frequency is known.
+/// Slots of keys whose frequency is known.
 pub(super) trait Counted: Slots {
-    /// How often the key in a slot was asked for lately, about.
-    fn frequency(&self, slot: SlotId) -> u8;
+    /// How often the key with this hash was asked for lately, about.
+    fn frequency(&self, hash: u64) -> u8;
 }
 
 pub(super) struct Segments {
-    lists: Lists<3>,
+    queues: Queues<3>,
     history: History,
     /// The slots that the history is made for; 0: none yet.
     remembered: usize,
@@ -90,12 +93,12 @@ pub(super) struct Segments {
 impl Segments {
     pub(super) fn new(rule: Rule) -> Self {
         let history = History::default();
-        Segments { lists: Lists::default(), history, remembered: 0, refused: 0, rule }
+        Segments { queues: Queues::default(), history, remembered: 0, refused: 0, rule }
     }
 
     /// Slots in order.
     pub(super) fn len(&self) -> usize {
-        self.lists.total()
+        self.queues.total()
     }
 
     fn most_in_window(&self) -> usize {
@@ -106,50 +109,75 @@ impl Segments {
         self.len().saturating_sub(self.most_in_window()) * MOST_PROTECTED / 100
     }
 
-    pub(super) fn insert(&mut self, slot: SlotId, slots: &mut impl Counted) {
-        if self.rule.must_return && self.history.take(slots.hash(slot)) {
-            self.lists.push_front(PROTECTED, slot);
-            self.demote(slots);
-            return;
+    #[inline]
+    pub(super) fn insert(&mut self, slot: SlotId, hash: u64, slots: &mut impl Counted) {
+        if self.rule.must_return && self.history.take(hash) {
+            self.queues.push(PROTECTED, slot);
+            return self.demote(slots);
         }
-        self.lists.push_front(WINDOW, slot);
-        if !self.rule.must_return {
+        self.queues.push(WINDOW, slot);
+        if !self.rule.must_return && self.queues.len(WINDOW) > self.most_in_window() {
             self.shrink_window(slots);
         }
     }
 
     /// While there are free places, or after a change of rule, the window hands on what it has too
     /// much. A little with each insertion: none waits for many moves.
+    #[inline(never)] // seldom in a full storage
     fn shrink_window(&mut self, slots: &mut impl Counted) {
         for _ in 0..MOVES {
-            if self.lists.len(WINDOW) <= self.most_in_window() {
+            if self.queues.len(WINDOW) <= self.most_in_window() {
                 return;
             }
-            let Some(oldest) = self.lists.back(WINDOW) else { return };
+            let Some(oldest) = self.queues.oldest(WINDOW) else { return };
             match slots.take_hits(oldest) {
-                0 => self.lists.move_to_front(PROBATION, oldest),
-                _ => self.keep(oldest),
+                0 => self.advance(WINDOW, oldest, PROBATION, slots),
+                _ => self.keep(oldest, slots),
             }
         }
     }
 
     /// The end of the window was hit.
-    fn keep(&mut self, slot: SlotId) {
+    #[inline]
+    fn keep(&mut self, slot: SlotId, slots: &mut impl Counted) {
         let to = if self.rule.moves_up { PROBATION } else { WINDOW };
-        self.lists.move_to_front(to, slot);
+        self.advance(WINDOW, slot, to, slots);
+    }
+
+    /// The end of a queue becomes the newest of another one, or of its own.
+    #[inline]
+    fn advance(&mut self, queue: usize, slot: SlotId, to: usize, slots: &mut impl Counted) {
+        self.queues.advance(queue, slot, to);
+        self.look_ahead(queue, slots);
+    }
+
+    /// The end of a queue goes.
+    #[inline]
+    fn take(&mut self, queue: usize, slot: SlotId, slots: &mut impl Counted) -> SlotId {
+        self.queues.take_oldest(queue, slot);
+        self.look_ahead(queue, slots);
+        slot
+    }
+
+    /// A queue has lost its end: one more of its slots comes near.
+    #[inline]
+    fn look_ahead(&self, queue: usize, slots: &mut impl Counted) {
+        if let Some(soon) = self.queues.ahead(queue, AHEAD) {
+            slots.soon(soon);
+        }
     }
 
     pub(super) fn remove(&mut self, slot: SlotId) {
-        self.lists.unlink(slot);
+        self.queues.remove(slot);
     }
 
-    pub(super) fn remap(&mut self, slots: usize, to: impl Fn(SlotId) -> SlotId) {
-        self.lists.remap(slots, to);
+    pub(super) fn remap(&mut self, slots: usize, new: impl Fn(SlotId) -> SlotId) {
+        self.queues.remap(slots, new);
     }
 
     pub(super) fn candidate(&self) -> Option<SlotId> {
-        let [window, probation, protected] = [0, 1, 2].map(|list| self.lists.back(list));
-        let window_is_full = self.lists.len(WINDOW) >= self.most_in_window();
+        let [window, probation, protected] = [0, 1, 2].map(|queue| self.queues.peek(queue));
+        let window_is_full = self.queues.len(WINDOW) >= self.most_in_window();
         let main = probation.or(protected);
         if window_is_full { window.or(main) } else { main.or(window) }
     }
@@ -161,31 +189,38 @@ impl Segments {
             self.remembered = self.len();
             self.history = History::new(self.remembered);
         }
-        let slot = self.choose(slots)?;
-        self.lists.unlink(slot);
-        self.history.push(slots.hash(slot));
+        let (slot, hash) = self.choose(slots)?;
+        self.history.push(hash);
         Some(slot)
     }
 
-    fn choose(&mut self, slots: &mut impl Counted) -> Option<SlotId> {
-        while self.lists.len(WINDOW) >= self.most_in_window() {
-            let newcomer = self.lists.back(WINDOW)?;
+    /// Takes out the slot that is to go; with its hash.
+    #[inline]
+    fn choose(&mut self, slots: &mut impl Counted) -> Option<(SlotId, u64)> {
+        while self.queues.len(WINDOW) >= self.most_in_window() {
+            let newcomer = self.queues.oldest(WINDOW)?;
             if slots.take_hits(newcomer) > 0 {
-                self.keep(newcomer);
+                self.keep(newcomer, slots);
                 continue;
             }
-            if self.rule.must_return {
-                return Some(newcomer);
-            }
-            return match self.oldest_in_main(slots) {
-                Some(old) if self.admits(slots.frequency(newcomer), slots.frequency(old)) => {
-                    self.lists.move_to_front(PROBATION, newcomer);
-                    Some(old)
+            let hash = slots.hash(newcomer);
+            if !self.rule.must_return
+                && let Some((queue, old)) = self.oldest_in_main(slots)
+            {
+                let old_hash = slots.hash(old);
+                if self.admits(slots.frequency(hash), slots.frequency(old_hash)) {
+                    self.take(queue, old, slots);
+                    self.advance(WINDOW, newcomer, PROBATION, slots);
+                    return Some((old, old_hash));
                 }
-                _ => Some(newcomer),
-            };
+            }
+            return Some((self.take(WINDOW, newcomer, slots), hash));
         }
-        self.oldest_in_main(slots).or_else(|| self.lists.back(WINDOW))
+        let (queue, slot) = match self.oldest_in_main(slots) {
+            Some(found) => found,
+            None => (WINDOW, self.queues.oldest(WINDOW)?),
+        };
+        Some((self.take(queue, slot, slots), slots.hash(slot)))
     }
 
     /// Whether a newcomer is asked for more often than the old one that would go for it. Now and
@@ -198,29 +233,31 @@ impl Segments {
         newcomer >= WARM && self.refused.is_multiple_of(REFUSED_OF_WARM)
     }
 
-    /// The next of the main part that was not hit.
-    fn oldest_in_main(&mut self, slots: &mut impl Counted) -> Option<SlotId> {
-        while let Some(oldest) = self.lists.back(PROBATION) {
+    /// The next of the main part that was not hit, and its queue.
+    #[inline]
+    fn oldest_in_main(&mut self, slots: &mut impl Counted) -> Option<(usize, SlotId)> {
+        while let Some(oldest) = self.queues.oldest(PROBATION) {
             if slots.take_hits(oldest) == 0 {
-                return Some(oldest);
+                return Some((PROBATION, oldest));
             }
-            self.lists.move_to_front(PROTECTED, oldest);
+            self.advance(PROBATION, oldest, PROTECTED, slots);
             self.demote(slots);
         }
         loop {
-            let oldest = self.lists.back(PROTECTED)?;
+            let oldest = self.queues.oldest(PROTECTED)?;
             if !self.spare(oldest, slots) {
-                return Some(oldest);
+                return Some((PROTECTED, oldest));
             }
         }
     }
 
     /// Sends what is too much in the protected part, and was not hit, back to probation.
+    #[inline(never)] // only what was hit leads here
     fn demote(&mut self, slots: &mut impl Counted) {
-        while self.lists.len(PROTECTED) > self.most_protected() {
-            let Some(oldest) = self.lists.back(PROTECTED) else { return };
+        while self.queues.len(PROTECTED) > self.most_protected() {
+            let Some(oldest) = self.queues.oldest(PROTECTED) else { return };
             if !self.spare(oldest, slots) {
-                self.lists.move_to_front(PROBATION, oldest);
+                self.advance(PROTECTED, oldest, PROBATION, slots);
             }
         }
     }
@@ -230,7 +267,7 @@ impl Segments {
         let hits = slots.take_hits(oldest);
         if hits > 0 {
             slots.put_back(oldest, hits - 1);
-            self.lists.move_to_front(PROTECTED, oldest);
+            self.advance(PROTECTED, oldest, PROTECTED, slots);
         }
         hits > 0
     }
@@ -239,18 +276,30 @@ impl Segments {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::RefCell;
     use std::collections::HashMap;
 
-    /// Slots whose hash is their own number, with hits and frequencies as a test sets them.
+    fn hash(slot: SlotId) -> u64 {
+        u64::from(slot).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    }
+
+    impl Segments {
+        pub(in super::super) fn bytes(&self) -> usize {
+            self.queues.bytes() + self.history.bytes()
+        }
+    }
+
+    /// Slots whose hash is made of their own number, with hits and frequencies as a test sets them.
     #[derive(Default)]
     struct Fake {
         hits: HashMap<SlotId, u8>,
-        frequent: HashMap<SlotId, u8>,
+        frequent: HashMap<u64, u8>,
+        soon: RefCell<Vec<SlotId>>,
     }
 
     impl Slots for Fake {
         fn hash(&self, slot: SlotId) -> u64 {
-            u64::from(slot).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+            hash(slot)
         }
 
         fn take_hits(&mut self, slot: SlotId) -> u8 {
@@ -260,24 +309,28 @@ mod tests {
         fn put_back(&mut self, slot: SlotId, hits: u8) {
             self.hits.insert(slot, hits);
         }
+
+        fn soon(&self, slot: SlotId) {
+            self.soon.borrow_mut().push(slot);
+        }
     }
 
     impl Counted for Fake {
-        fn frequency(&self, slot: SlotId) -> u8 {
-            self.frequent.get(&slot).copied().unwrap_or(0)
+        fn frequency(&self, hash: u64) -> u8 {
+            self.frequent.get(&hash).copied().unwrap_or(0)
         }
     }
 
     fn full(rule: Rule, slots: &mut Fake) -> Segments {
         let mut segments = Segments::new(rule);
         for slot in 0..10 {
-            segments.insert(slot, slots);
+            segments.insert(slot, hash(slot), slots);
         }
         segments
     }
 
     fn dump(segments: &Segments) -> [Vec<SlotId>; 3] {
-        [WINDOW, PROBATION, PROTECTED].map(|list| segments.lists.dump(list))
+        [WINDOW, PROBATION, PROTECTED].map(|queue| segments.queues.dump(queue))
     }
 
     #[test]
@@ -287,11 +340,11 @@ mod tests {
         assert_eq!(dump(&segments), [vec![9], (0..9).rev().collect(), vec![]]);
         assert_eq!(segments.candidate(), Some(9));
         assert_eq!(segments.evict(&mut slots), Some(9), "as rare as 0, which was there before");
-        segments.insert(9, &mut slots);
-        slots.frequent.insert(9, 2);
-        slots.frequent.insert(0, 1);
+        segments.insert(9, hash(9), &mut slots);
+        slots.frequent.insert(hash(9), 2);
+        slots.frequent.insert(hash(0), 1);
         assert_eq!(segments.evict(&mut slots), Some(0));
-        segments.insert(0, &mut slots);
+        segments.insert(0, hash(0), &mut slots);
         assert_eq!(dump(&segments)[..2], [vec![0], vec![9, 8, 7, 6, 5, 4, 3, 2, 1]]);
     }
 
@@ -308,10 +361,10 @@ mod tests {
         let mut slots = Fake::default();
         let mut segments = full(Rule::ALL[1], &mut slots);
         slots.hits = (0..9).map(|slot| (slot, 1)).collect();
-        slots.frequent.insert(9, 1);
+        slots.frequent.insert(hash(9), 1);
         // All of probation was hit: it goes up, and the first to come down again is the one to go.
         assert_eq!(segments.evict(&mut slots), Some(0));
-        assert!(segments.lists.len(PROTECTED) <= segments.most_protected().max(7));
+        assert!(segments.queues.len(PROTECTED) <= segments.most_protected().max(7));
         assert!(slots.hits.is_empty(), "{:?}", slots.hits);
     }
 
@@ -321,11 +374,35 @@ mod tests {
         let mut segments = full(Rule::ALL[3], &mut slots);
         slots.hits.insert(1, 1);
         assert_eq!(segments.evict(&mut slots), Some(0), "not hit");
-        segments.insert(10, &mut slots);
+        segments.insert(10, hash(10), &mut slots);
         assert_eq!(segments.evict(&mut slots), Some(2), "1 was hit, and is in the main part now");
-        segments.insert(0, &mut slots);
-        assert_eq!(segments.lists.dump(PROTECTED), [0], "it came back");
-        assert_eq!(segments.lists.dump(PROBATION), [1]);
+        segments.insert(0, hash(0), &mut slots);
+        assert_eq!(segments.queues.dump(PROTECTED), [0], "it came back");
+        assert_eq!(segments.queues.dump(PROBATION), [1]);
+    }
+
+    #[test]
+    fn what_comes_to_the_end_of_a_queue_is_announced() {
+        let mut slots = Fake::default();
+        let mut segments = full(Rule::ALL[3], &mut slots);
+        let gone = [0, 1, 2].map(|_| segments.evict(&mut slots));
+        assert_eq!(gone, [Some(0), Some(1), Some(2)]);
+        assert_eq!(slots.soon.take(), [4, 5, 6]);
+        let rest: Vec<_> = std::iter::from_fn(|| segments.evict(&mut slots)).collect();
+        assert_eq!((rest, slots.soon.take()), ((3..10).collect(), vec![7, 8, 9]));
+    }
+
+    #[test]
+    fn slots_may_get_other_numbers() {
+        let mut slots = Fake::default();
+        let mut segments = full(Rule::ALL[1], &mut slots);
+        segments.remove(3);
+        segments.remap(9, |slot| match slot {
+            8 => 4, // where 3 would be
+            9 => 8,
+            slot => 7 - slot,
+        });
+        assert_eq!(dump(&segments)[..2], [vec![8], vec![4, 0, 1, 2, 3, 5, 6, 7]]);
     }
 
     #[test]

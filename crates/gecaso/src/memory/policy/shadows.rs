@@ -72,7 +72,7 @@ impl Shadows {
 
     /// One more request for a sampled key. Says so if another rule has become the best.
     pub(in super::super) fn request(&mut self, hash: u64) -> Option<Rule> {
-        self.sketch.add(hash);
+        self.sketch.add(hash, 1);
         for shadow in &mut self.shadows {
             shadow.request(hash, &self.sketch);
         }
@@ -164,7 +164,7 @@ impl Shadow {
         };
         let nodes = &self.nodes;
         self.index.insert_unique(hash, slot, |&slot| nodes[slot as usize].hash);
-        self.segments.insert(slot, &mut Nodes { nodes: &mut self.nodes, sketch });
+        self.segments.insert(slot, hash, &mut Nodes { nodes: &mut self.nodes, sketch });
     }
 }
 
@@ -192,8 +192,8 @@ impl Slots for Nodes<'_> {
 }
 
 impl Counted for Nodes<'_> {
-    fn frequency(&self, slot: SlotId) -> u8 {
-        self.sketch.count(self.nodes[slot as usize].hash)
+    fn frequency(&self, hash: u64) -> u8 {
+        self.sketch.count(hash)
     }
 }
 

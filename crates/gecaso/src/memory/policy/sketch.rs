@@ -47,16 +47,20 @@ impl Sketch {
         self.blocks.is_empty()
     }
 
-    /// Where the counters of a hash are: the block, then word and shift for each row.
+    /// The block of a hash, and bits that say where its counters are in there.
     #[inline]
-    fn places(&self, hash: u64) -> (usize, [(usize, u32); 4]) {
+    fn block(&self, hash: u64) -> (usize, u64) {
         let mixed = (hash ^ hash >> 32).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let block = (mixed >> 32) as usize & (self.blocks.len() - 1);
-        let row = |row: usize| {
-            let counter = mixed >> (12 + 5 * row) & 31;
-            (2 * row + (counter >> 4) as usize, (counter as u32 & 15) * 4)
-        };
-        (block, [row(0), row(1), row(2), row(3)])
+        ((mixed >> 32) as usize & (self.blocks.len() - 1), mixed >> 12)
+    }
+
+    /// Word and shift of the counter in each row.
+    #[inline]
+    fn counters(places: u64) -> impl Iterator<Item = (usize, u32)> {
+        (0..4).map(move |row| {
+            let place = places >> (5 * row) & 31;
+            (2 * row + (place >> 4) as usize, (place as u32 & 15) * 4)
+        })
     }
 
     #[inline]
@@ -64,34 +68,37 @@ impl Sketch {
         if self.is_empty() {
             return 0;
         }
-        let (block, rows) = self.places(hash);
+        let (block, places) = self.block(hash);
         let block = &self.blocks[block].0;
-        let counts = rows.map(|(word, shift)| block[word] >> shift & FULL);
-        counts.into_iter().min().unwrap_or(0) as u8
+        let mut least = FULL;
+        for (word, shift) in Self::counters(places) {
+            least = least.min(block[word] >> shift & FULL);
+        }
+        least as u8
     }
 
+    /// So many requests for one hash.
     #[inline]
-    pub(super) fn add(&mut self, hash: u64) {
+    pub(super) fn add(&mut self, hash: u64, times: u8) {
         if self.is_empty() {
             return;
         }
-        let (block, rows) = self.places(hash);
+        let (block, places) = self.block(hash);
         let block = &mut self.blocks[block].0;
-        let mut counted = false;
-        for (word, shift) in rows {
-            if block[word] >> shift & FULL < FULL {
-                block[word] += 1 << shift;
-                counted = true;
-            }
+        let mut most = 0;
+        for (word, shift) in Self::counters(places) {
+            let room = FULL - (block[word] >> shift & FULL);
+            let counted = room.min(u64::from(times));
+            block[word] += counted << shift;
+            most = most.max(counted);
         }
-        if counted {
-            self.added += 1;
-            if self.added >= self.halve_at {
-                self.halve();
-            }
+        self.added += most as usize;
+        if self.added >= self.halve_at {
+            self.halve();
         }
     }
 
+    #[cold]
     fn halve(&mut self) {
         self.added /= 2;
         for word in self.blocks.iter_mut().flat_map(|block| &mut block.0) {
@@ -103,6 +110,12 @@ impl Sketch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Sketch {
+        pub(in super::super) fn bytes(&self) -> usize {
+            size_of_val(&*self.blocks)
+        }
+    }
 
     fn hash(n: u64) -> u64 {
         (n + 1)
@@ -116,7 +129,7 @@ mod tests {
         let mut sketch = Sketch::new(1000, 1);
         for n in 0..1000 {
             for _ in 0..n % 10 {
-                sketch.add(hash(n));
+                sketch.add(hash(n), 1);
             }
         }
         let counts = (0..1000).map(|n| (u64::from(sketch.count(hash(n))), n % 10));
@@ -129,13 +142,13 @@ mod tests {
     fn halves_when_it_has_counted_enough() {
         let mut sketch = Sketch::new(8, 1);
         for _ in 0..10 {
-            sketch.add(hash(1));
+            sketch.add(hash(1), 1);
         }
         for n in 0..8 * MEMORY as u64 - 11 {
-            sketch.add(hash(100 + n));
+            sketch.add(hash(100 + n), 1);
         }
         assert_eq!(sketch.count(hash(1)), 10);
-        sketch.add(hash(2));
+        sketch.add(hash(2), 1);
         assert_eq!(sketch.count(hash(1)), 5);
     }
 
@@ -144,8 +157,8 @@ mod tests {
         let mut sketch = Sketch::new(100, 1);
         let mut none = Sketch::default();
         for _ in 0..100 {
-            sketch.add(hash(1));
-            none.add(hash(1));
+            sketch.add(hash(1), 1);
+            none.add(hash(1), 1);
         }
         assert_eq!((sketch.count(hash(1)), none.count(hash(1))), (15, 0));
     }

@@ -43,14 +43,24 @@ pub(in super::super) struct Writing<'a, K, V> {
     pub(super) part: &'a Part<K, V>,
 }
 
+/// The half of a hash that is kept, over all bits.
+#[inline]
+fn spread(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
 /// The slots of a shard, as its policy sees them, under the lock.
 struct Ordered<'a, K, V>(&'a Array<K, V>);
 
 impl<K, V> Slots for Ordered<'_, K, V> {
-    /// Of the half that is kept, spread over all bits.
     #[inline]
     fn hash(&self, slot: SlotId) -> u64 {
-        u64::from(self.0.hash(slot)).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+        spread(self.0.hash(slot))
+    }
+
+    #[inline]
+    fn soon(&self, slot: SlotId) {
+        self.0.prefetch(slot);
     }
 
     #[inline]
@@ -133,9 +143,11 @@ impl<'a, K, V> Writing<'a, K, V> {
         most: usize,
     ) -> impl Iterator<Item = Found<'_, K, V>> {
         let array = self.array().into_iter();
-        // SAFETY: full slots; the lock, for as long as this is borrowed.
         array.flat_map(move |array| {
-            array.slots_of(from..from + most).map(|id| unsafe { array.at(id) })
+            array.slots_of(from..from + most).map(|id| {
+                // SAFETY: a full slot; the lock, for as long as this is borrowed.
+                unsafe { array.at(id) }
+            })
         })
     }
 
@@ -245,7 +257,7 @@ impl<'a, K, V> Writing<'a, K, V> {
         self.core.len += 1;
         let puts = self.count_put();
         self.stamp(slot, stamp);
-        self.core.policy.insert(slot, &mut Ordered(array));
+        self.core.policy.insert(slot, spread(hash as u32), &mut Ordered(array));
         self.begin(slot, life, weight);
         puts
     }
@@ -372,8 +384,8 @@ impl<'a, K, V> Writing<'a, K, V> {
         let core = &self.core;
         let drops = self.part.about.drops;
         let due = if drops { !core.limbo.is_empty() } else { core.limbo.len() >= BATCH };
-        let settled = !(due || !core.replaced.is_empty()) || self.settle_now(to) || !drops;
-        settled && self.shrink(to)
+        let nothing = !due && core.replaced.is_empty();
+        (nothing || self.settle_now(to) || !drops) && self.shrink(to)
     }
 
     /// As `settle`, at once.
