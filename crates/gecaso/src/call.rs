@@ -56,8 +56,9 @@ pub struct Missed<K> {
     key: K,
     /// Whether key and value are plain: compared and cloned in place.
     plain: bool,
-    /// What had been stored when the look-up began; see `Table::puts`.
-    puts: u64,
+    /// What had been stored when the look-up began that was in vain; see `Table::puts`. `None`: there
+    /// was none.
+    puts: Option<u64>,
 }
 
 impl<K: NearKey, V: Value> Cache<K, V> {
@@ -75,16 +76,16 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     #[inline(never)] // leaves the registers to the hit path
     fn find_again<Q: Query<K>>(&self, query: &Q, hash: u64) -> Result<V, Missed<K>> {
         let puts = self.near.puts(hash);
-        self.near.get(query, hash).ok_or_else(|| Self::miss(query, hash, puts))
+        self.near.get(query, hash).ok_or_else(|| Self::miss(query, hash, Some(puts)))
     }
 
-    fn miss<Q: Query<K>>(query: &Q, hash: u64, puts: u64) -> Missed<K> {
+    fn miss<Q: Query<K>>(query: &Q, hash: u64, puts: Option<u64>) -> Missed<K> {
         Missed { hash, key: query.to_key(), plain: Q::is_plain_with::<V>(), puts }
     }
 
     /// As `find`, for a call that wants the body to run whatever is stored.
     pub(crate) fn missed<Q: Query<K>>(&self, query: &Q) -> Missed<K> {
-        Self::miss(query, self.near.hash(query), 0)
+        Self::miss(query, self.near.hash(query), None)
     }
 
     /// The miss path of a synchronous call. `refuse` makes the answer of a call whose far storage
@@ -234,7 +235,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
                 return Turn::Follow(flight);
             }
         };
-        if self.near.puts(hash) != puts {
+        if puts.is_some_and(|puts| self.near.puts(hash) != puts) {
             // Another flight may have landed since the look-up. Comparing and cloning may run
             // foreign code, which is part of this flight and cannot wait for it.
             let _inside = reentry::enter(lead.chain());
@@ -405,13 +406,14 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     /// An entry on its way in. Runs foreign code: a weigher.
     #[inline]
     fn incoming(&self, missed: Missed<K>, value: V, lifetime: Lifetime) -> Incoming<K, V> {
-        let Missed { hash, key, plain, .. } = missed;
+        let Missed { hash, key, plain, puts } = missed;
         let life = match lifetime {
             Lifetime { ttl: None, tti: None } => Life::ENDLESS,
             Lifetime { ttl, tti } => Life::new(self.near.clock().now(), ttl, tti),
         };
         let weight = self.near.weigh(&key, &value);
-        Incoming { hash, stored: Some(Stored::new(key, value, plain)), plain, life, weight }
+        let stored = Some(Stored::new(key, value, plain));
+        Incoming { hash, stored, plain, puts, life, weight }
     }
 
     /// For how many loads the time of the one that begins now stands.

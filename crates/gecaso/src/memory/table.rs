@@ -62,6 +62,8 @@ pub(crate) struct Incoming<K, V> {
     pub(crate) stored: Option<Stored<K, V>>,
     /// Whether its key is compared in place.
     pub(crate) plain: bool,
+    /// What had been put when it was last looked for in vain; see [`Table::puts`].
+    pub(crate) puts: Option<u64>,
     pub(crate) life: Life,
     /// How many places it takes; see [`Table::weigh`].
     pub(crate) weight: usize,
@@ -411,7 +413,7 @@ impl<K: NearKey, V: Value> Table<K, V> {
         incoming: &mut Incoming<K, V>,
         displaced: &mut Displaced<K, V>,
     ) -> Result<(), Seen<K, V>> {
-        let Incoming { hash, ref mut stored, plain, life, weight } = *incoming;
+        let Incoming { hash, ref mut stored, plain, puts, life, weight } = *incoming;
         let home = self.part.raw.home(hash);
         let fits = self.bound.capacity.is_none_or(|capacity| weight <= capacity);
         let mut held = 0;
@@ -421,6 +423,7 @@ impl<K: NearKey, V: Value> Table<K, V> {
         loop {
             let mut shard = self.part.raw.lock(home);
             let found = match stored {
+                _ if puts == Some(shard.puts()) && !shard.has_ending() => Ok(None),
                 Some(new) if plain => {
                     let inline = matches!(new, Stored::Inline(_));
                     let is = |found: &Found<'_, K, V>| found.entry().key == new.entry().key;

@@ -24,8 +24,8 @@ use crate::time::{NEVER, Nanos};
 use std::mem::MaybeUninit;
 use std::{hint, ptr};
 
-/// Entries for each bucket, on average, at most. Beyond it too many are not at home.
-const MOST: usize = 6;
+/// Entries in so many buckets, at most. Beyond it too many are not at home.
+const MOST: (usize, usize) = (23, 4);
 /// Where in the tags the count of those that passed is.
 pub(super) const PASSED: u32 = 56;
 const EACH: u64 = 0x00_01_01_01_01_01_01_01;
@@ -106,7 +106,7 @@ pub(super) fn joined(bucket: usize, at: usize) -> SlotId {
 impl<K, V> Array<K, V> {
     /// With room for so many entries.
     pub(super) fn new(entries: usize) -> Self {
-        let buckets = entries.div_ceil(MOST).max(1);
+        let buckets = (entries * MOST.1).div_ceil(MOST.0).max(1);
         assert!(buckets < MOST_SLOTS / PLACES, "a shard has under 2^30 slots");
         let hashes = (0..buckets * PLACES).map(|_| AtomicU32::new(0)).collect();
         let slots = buckets * PLACES;
@@ -120,7 +120,7 @@ impl<K, V> Array<K, V> {
 
     /// How many entries there is room for.
     pub(super) fn room(&self) -> usize {
-        self.count() * MOST
+        self.count() * MOST.0 / MOST.1
     }
 
     pub(super) fn places(&self) -> usize {
@@ -198,48 +198,47 @@ impl<K, V> Array<K, V> {
             return Ok(None);
         }
         let (mut bucket, wanted) = (self.home(hash as u32), tag(hash, inline));
-        let mut patience = PATIENCE;
-        for _ in 0..self.count() {
-            let header = self.header(bucket);
-            let mut tags;
-            'again: loop {
-                let version = header.version.load(Ordering::Acquire);
-                tags = header.tags.load(Ordering::Acquire);
-                let mut found = matches(tags, wanted);
-                while found != 0 {
-                    let at = found.trailing_zeros() as usize / 8;
-                    found &= found - 1;
-                    let differs = tags >> (8 * at) & 0xFF != wanted
-                        || whole && self.hash(joined(bucket, at)) != hash as u32;
-                    if differs {
-                        continue;
-                    }
+        let (mut buckets, mut patience) = (self.count(), PATIENCE);
+        loop {
+            // SAFETY: `home` and `next` give numbers below the count.
+            let header = unsafe { self.buckets.header(bucket) };
+            // Acquire: what is read below is as new as this says.
+            let version = header.version.load(Ordering::Acquire);
+            let tags = header.tags.load(Ordering::Acquire);
+            let mut found = matches(tags, wanted);
+            let mut torn = false;
+            while found != 0 && !torn {
+                let at = found.trailing_zeros() as usize / 8;
+                found &= found - 1;
+                let differs = tags >> (8 * at) & 0xFF != wanted
+                    || whole && self.hash(joined(bucket, at)) != hash as u32;
+                if !differs {
                     // SAFETY: as in `first`.
                     match unsafe { self.copy(bucket, at, header, version, inline) } {
                         Some(found) if is(&found) => return Ok(Some(found)),
                         Some(_) => {}
-                        None => {
-                            patience -= 1;
-                            if patience == 0 {
-                                return Err(Torn);
-                            }
-                            if cfg!(shuttle) {
-                                thread::yield_now()
-                            } else {
-                                hint::spin_loop()
-                            }
-                            continue 'again;
-                        }
+                        None => torn = true,
                     }
                 }
-                break;
             }
-            if tags >> PASSED == 0 {
+            if torn {
+                patience -= 1;
+                if patience == 0 {
+                    return Err(Torn);
+                }
+                if cfg!(shuttle) {
+                    thread::yield_now()
+                } else {
+                    hint::spin_loop()
+                }
+                continue;
+            }
+            buckets -= 1;
+            if tags >> PASSED == 0 || buckets == 0 {
                 return Ok(None);
             }
             bucket = self.next(bucket);
         }
-        Ok(None)
     }
 
     /// What is in a place, if nobody has written to its bucket since that had this version.

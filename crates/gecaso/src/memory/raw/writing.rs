@@ -160,6 +160,11 @@ impl<'a, K, V> Writing<'a, K, V> {
         self.core.moves
     }
 
+    /// Whether any entry ever had an end: then one that was looked for in vain may be there.
+    pub(in super::super) fn has_ending(&self) -> bool {
+        self.core.lifetimes.is_some()
+    }
+
     pub(in super::super) fn puts(&self) -> u64 {
         self.shard.puts.load(Ordering::Relaxed)
     }
