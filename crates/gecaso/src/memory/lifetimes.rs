@@ -7,11 +7,11 @@
 //!
 //! Made by `shard` for the first entry that ends, so that functions without lifetimes have none of
 //! it. A hit may put an end off without a lock; the wheel learns of that when the old end has come.
-//! Reads no clock.
+//! Reads no clock but for that.
 
 use super::policy::SlotId;
 use super::wheel::Wheel;
-use crate::time::{NEVER, Nanos, after};
+use crate::time::{Clock, LAG, NEVER, Nanos, after};
 use std::time::Duration;
 
 /// When an entry ends.
@@ -42,14 +42,26 @@ impl Life {
 }
 
 /// The new end of an entry that ended at `ends` and was asked for now, if it is to be noted.
-/// `until` and `idle` as in [`Life`].
+/// `until` and `idle` as in [`Life`]; `about` is what [`Clock::before`] has told. Only where the
+/// end may have to be put off is it asked for more.
 #[inline]
-pub(super) fn put_off(until: Nanos, idle: Nanos, ends: Nanos, now: Nanos) -> Option<Nanos> {
+pub(super) fn put_off(
+    until: Nanos,
+    idle: Nanos,
+    ends: Nanos,
+    about: Nanos,
+    clock: &Clock,
+) -> Option<Nanos> {
     if idle == NEVER {
         return None;
     }
-    let new = until.min(now.saturating_add(idle));
-    (new.saturating_sub(ends) > idle >> STEP).then_some(new)
+    let new = |now: Nanos| until.min(now.saturating_add(idle));
+    let is_due = |now| new(now).saturating_sub(ends) > idle >> STEP;
+    if !is_due(about.saturating_add(LAG)) {
+        return None;
+    }
+    let now = clock.now();
+    is_due(now).then(|| new(now))
 }
 
 pub(super) struct Lifetimes {
@@ -95,5 +107,31 @@ impl Lifetimes {
     #[cfg(all(test, shuttle))]
     pub(super) fn len(&self) -> usize {
         self.wheel.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::ManualClock;
+
+    #[test]
+    fn an_end_is_put_off_by_the_precise_time_however_old_the_first_look_is() {
+        let manual = ManualClock::new();
+        let clock = Clock::Manual(manual.clone());
+        for idle in [1_000, 1_000_000, LAG, 10 * LAG, 1_000 * LAG] {
+            let now = clock.now() + idle / 2;
+            manual.advance(Duration::from_nanos(idle / 2));
+            for behind in [0, 1, LAG / 2, LAG] {
+                let about = now.saturating_sub(behind);
+                // One that ended a step and a moment before the new end is put off; one that ended
+                // a step before it is not worth it.
+                let (new, step) = (now + idle, idle >> STEP);
+                assert_eq!(put_off(NEVER, idle, new - step - 1, about, &clock), Some(new));
+                assert_eq!(put_off(NEVER, idle, new - step, about, &clock), None);
+                assert_eq!(put_off(new - 1, idle, new - step - 1, about, &clock), None);
+            }
+        }
+        assert_eq!(put_off(NEVER, NEVER, 5, 0, &clock), None, "no idle time, no other end");
     }
 }

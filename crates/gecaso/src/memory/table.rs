@@ -511,11 +511,8 @@ impl<K: NearKey, V: Value> Table<K, V> {
     fn hit<'f>(&self, found: &Found<'f, Stored<K, V>>) -> Option<&'f Entry<K, V>> {
         let expires = found.expires();
         if expires != NEVER {
-            let now = self.clock().now();
-            if now >= expires {
-                return None;
-            }
-            found.put_off(now);
+            let about = self.clock().before(expires)?;
+            found.put_off(about, self.clock());
         }
         Some(found.content().entry())
     }
@@ -566,7 +563,7 @@ impl<K: NearKey, V: Value> Table<K, V> {
 
     #[inline(always)] // a hit of an entry that never expires must not even call
     fn is_expired(&self, expires: Nanos) -> bool {
-        expires != NEVER && self.clock().now() >= expires
+        expires != NEVER && self.clock().before(expires).is_none()
     }
 
     /// Whether this storage has places at all. If not, nothing may be put.
