@@ -335,24 +335,16 @@ impl<K: NearKey, V: Value> Cache<K, V> {
                 Ok((value, leftover))
             }
             Err(rest) => {
-                let landing = match lead.leave().then(|| O::share(&rest)) {
-                    None => Landing::Gone,
-                    Some(None) => Landing::Alone,
-                    Some(Some(shared)) => Landing::Rest(shared),
-                };
-                lead.land(landing);
+                lead.land(|| O::share(&rest).map_or(Landing::Alone, Landing::Rest));
                 Err(rest)
             }
         }
     }
 
     /// Lands a flight with a value, cloned only if somebody waits for it.
-    fn share(mut lead: Lead<'_, K, V>, value: &V) {
-        let landing = match lead.leave() {
-            true => Landing::Value(Arc::new(value.clone())),
-            false => Landing::Gone,
-        };
-        lead.land(landing);
+    #[inline]
+    fn share(lead: Lead<'_, K, V>, value: &V) {
+        lead.land(|| Landing::Value(Arc::new(value.clone())));
     }
 
     /// Stores what a flight brought, if it is still valid: near at once, far as a write that is
@@ -369,21 +361,36 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         if lifetime.is_none() {
             return None;
         }
-        // What cannot be sealed stays here; it has been reported.
-        let sealed = visit.map(|visit| (visit.seal(value, lifetime.ttl).ok(), visit));
-        let mut leftover = None;
-        let mut queue = || {
-            if let Some((sealed, visit)) = &sealed {
-                leftover = visit.queue(sealed.as_ref());
-            }
+        let Some(visit) = visit else {
+            self.commit_with(lead, missed, value, lifetime, displaced, || ());
+            return None;
         };
+        // What cannot be sealed stays here; it has been reported.
+        let sealed = visit.seal(value, lifetime.ttl).ok();
+        let mut leftover = None;
+        let queue = || leftover = visit.queue(sealed.as_ref());
+        self.commit_with(lead, missed, value, lifetime, displaced, queue);
+        leftover
+    }
+
+    /// The same, where what is to be written far away is known.
+    #[inline]
+    fn commit_with(
+        &self,
+        lead: &mut Lead<'_, K, V>,
+        missed: Missed<K>,
+        value: &V,
+        lifetime: Lifetime,
+        displaced: &mut Displaced<K, V>,
+        mut queue: impl FnMut(),
+    ) {
         if !self.near.has_places() {
             let queued = lead.commit(|| {
                 queue();
                 Ok::<(), Infallible>(())
             });
             match queued {
-                Ok(()) => return leftover,
+                Ok(()) => return,
                 Err(never) => match never {},
             }
         }
@@ -395,7 +402,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
                 queue();
                 Ok(())
             });
-            let Err(seen) = stored else { return leftover };
+            let Err(seen) = stored else { return };
             known = compare(seen, &incoming);
         }
     }

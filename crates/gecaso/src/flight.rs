@@ -134,8 +134,8 @@ impl<K: NearKey, V> Flights<K, V> {
         // Kept out here: who follows has no use for it, and must not drop a foreign key under the
         // lock.
         let mut flight_key = Some(FlightKey::new(key, plain));
-        let is_key = |other: &K| other == key;
-        let (boarding, seen) = self.with_group(hash, is_key, |shard, group| {
+        let (is_key, mut seen) = (|other: &K| other == key, Snapshot::vacant());
+        let boarding = self.with_group(hash, is_key, &mut seen, |shard, group| {
             let join = group.and_then(|group| {
                 shard.of(hash, group).find(|one| one.standing == Standing::Joinable)
             });
@@ -163,8 +163,8 @@ impl<K: NearKey, V> Flights<K, V> {
         inside: Option<Chain>,
     ) -> Lead<'_, K, V> {
         let flight_key = FlightKey::new(key, plain);
-        let is_key = |other: &K| other == key;
-        let (lead, seen) = self.with_group(hash, is_key, |shard, group| {
+        let (is_key, mut seen) = (|other: &K| other == key, Snapshot::vacant());
+        let lead = self.with_group(hash, is_key, &mut seen, |shard, group| {
             if let Some(group) = group {
                 shard.of(hash, group).for_each(|record| record.standing = Standing::Outdated);
             }
@@ -174,6 +174,7 @@ impl<K: NearKey, V> Flights<K, V> {
         lead
     }
 
+    #[inline]
     fn register(
         &self,
         shard: &mut Shard<K, V>,
@@ -210,32 +211,32 @@ impl<K: NearKey, V> Flights<K, V> {
             }
             act()
         };
-        self.with_group(hash, is, supersede).0
+        self.with_group(hash, is, &mut Snapshot::vacant(), supersede)
     }
 
-    /// Does `act` under the lock, with the group of a key's flights if there are any. What was seen
-    /// on the way comes back too, to be dropped where a foreign drop may run.
+    /// Does `act` under the lock, with the group of a key's flights if there are any. What is
+    /// `known` in the end is to be dropped where a foreign drop may run.
+    #[inline]
     fn with_group<R>(
         &self,
         hash: u64,
         is: impl Fn(&K) -> bool,
+        known: &mut Snapshot<K>,
         act: impl FnOnce(&mut Shard<K, V>, Option<FlightId>) -> R,
-    ) -> (R, Snapshot<K>) {
-        let mut known = Snapshot::vacant();
+    ) -> R {
         loop {
             let seen = {
                 let mut shard = sync::lock(self.shard(hash));
-                match shard.group(hash, &is, &known) {
-                    Ok(group) => {
-                        let done = act(&mut shard, group);
-                        drop(shard);
-                        return (done, known);
-                    }
+                if shard.records.is_empty() {
+                    return act(&mut shard, None); // what is known has ended
+                }
+                match shard.group(hash, &is, known) {
+                    Ok(group) => return act(&mut shard, group),
                     Err(seen) => seen,
                 }
             };
             // The old snapshot may hold the last reference to a key: no lock is held here.
-            known = seen.resolve(&is);
+            *known = seen.resolve(&is);
         }
     }
 
@@ -270,15 +271,13 @@ impl<K: NearKey, V> Flights<K, V> {
 impl<K, V> Shard<K, V> {
     /// The group of the valid flights of a key: told at once if keys are plain, else by what
     /// `known` found, if the shard still holds what it saw.
+    #[inline(never)] // rarely is anything there
     fn group(
         &self,
         hash: u64,
         is: impl Fn(&K) -> bool,
         known: &Snapshot<K>,
     ) -> Result<Option<FlightId>, Snapshot<K>> {
-        if self.records.is_empty() {
-            return Ok(None); // what `known` saw has ended
-        }
         let valid =
             || self.records.iter_hash(hash).filter(|one| one.hash == hash && one.is_valid());
         let foreign = || {
@@ -373,6 +372,7 @@ impl<K: NearKey, V> Lead<'_, K, V> {
     /// Drops what was seen on the way to this flight. It may hold the last reference to a key,
     /// whose drop is foreign code: it runs inside the chain, since this flight cannot wait for
     /// itself.
+    #[inline]
     fn forget(&self, seen: Snapshot<K>) {
         if !seen.is_vacant() {
             let _inside = reentry::enter(self.chain());
@@ -405,36 +405,53 @@ impl<K: NearKey, V> Lead<'_, K, V> {
         Ok(())
     }
 
-    /// Takes the flight out of the register; whether somebody waits for it.
-    pub(crate) fn leave(&mut self) -> bool {
+    /// Takes the flight out of the register, if it is still there.
+    #[inline]
+    fn leave(&mut self) {
         if self.registered {
-            let record = {
-                let mut shard = sync::lock(self.flights.shard(self.hash));
-                let is_this = |one: &Record<K, V>| one.chain.id == self.chain.id;
-                let entry = shard.records.find_entry(self.hash, is_this).ok();
-                entry.map(|entry| entry.remove().0)
-            };
-            match record {
-                Some(record) => self.left(record),
-                None => self.registered = false,
-            }
+            self.leave_register();
         }
-        self.flight.is_some()
     }
 
+    #[inline(never)]
+    fn leave_register(&mut self) {
+        let record = {
+            let mut shard = sync::lock(self.flights.shard(self.hash));
+            let is_this = |one: &Record<K, V>| one.chain.id == self.chain.id;
+            let entry = shard.records.find_entry(self.hash, is_this).ok();
+            entry.map(|entry| entry.remove().0)
+        };
+        match record {
+            Some(record) => self.left(record),
+            None => self.registered = false,
+        }
+    }
+
+    #[inline]
     fn left(&mut self, record: Record<K, V>) {
         self.registered = false;
         self.flight = record.flight;
         self.key = Some(record.key);
     }
 
-    /// Ends the flight: those who wait get the landing.
-    pub(crate) fn land(mut self, landing: Landing<V>) {
+    /// Ends the flight: those who wait get the landing, which is made if somebody does.
+    #[inline]
+    pub(crate) fn land(mut self, landing: impl FnOnce() -> Landing<V>) {
         self.end(landing);
     }
 
-    fn end(&mut self, landing: Landing<V>) {
+    #[inline]
+    fn end(&mut self, landing: impl FnOnce() -> Landing<V>) {
         self.leave();
+        if self.flight.is_some() {
+            // Foreign code: if it panics, those who wait are still known, and told so.
+            let landing = landing();
+            self.say(landing);
+        }
+    }
+
+    #[inline(never)]
+    fn say(&mut self, landing: Landing<V>) {
         if let Some(flight) = self.flight.take() {
             flight.landing.say(landing);
         }
@@ -442,9 +459,8 @@ impl<K: NearKey, V> Lead<'_, K, V> {
 }
 
 impl<K: NearKey, V> Drop for Lead<'_, K, V> {
+    #[inline]
     fn drop(&mut self) {
-        if self.registered || self.flight.is_some() {
-            self.end(Landing::Gone);
-        }
+        self.end(|| Landing::Gone);
     }
 }

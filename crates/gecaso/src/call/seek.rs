@@ -157,7 +157,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
                 if !counted {
                     self.counters.waited();
                 }
-                lead.land(Landing::Refused(error.clone()));
+                lead.land(|| Landing::Refused(error.clone()));
                 Ok(refuse(error))
             }
             (Fetched::Nothing | Fetched::Failed(_), _) => Err(lead),

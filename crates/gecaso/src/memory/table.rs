@@ -679,9 +679,17 @@ pub(super) fn settle<K, V>(
 impl<K, V> Attached<K, V> {
     /// Tells listeners of what left, and drops it; then waits a little for those who are just
     /// reading what else left. Runs foreign code: no lock is held.
+    #[inline]
     pub(super) fn tell(&self, displaced: Displaced<K, V>) {
-        let mut late = displaced.late;
+        let late = displaced.late;
         displaced.tell(self.listener.as_ref());
+        if late.is_some() {
+            self.tell_late(late);
+        }
+    }
+
+    #[inline(never)]
+    fn tell_late(&self, mut late: Option<usize>) {
         for _ in 0..PATIENCE {
             let Some(home) = late else { return };
             thread::yield_now();
