@@ -18,9 +18,6 @@ use std::time::Duration;
 
 mod machine;
 
-/// How much earlier than now a moment may be that [`Clock::before`] tells.
-pub(crate) use machine::LAG;
-
 /// A moment: nanoseconds on a clock. 584 years fit.
 pub(crate) type Nanos = u64;
 
@@ -129,6 +126,14 @@ impl std::fmt::Debug for ManualClock {
     }
 }
 
+/// What a look at the clock told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Look {
+    pub(crate) at: Nanos,
+    /// It may have been so much later at most; 0: that was the time.
+    pub(crate) lag: Nanos,
+}
+
 /// Where a storage gets its time from.
 #[derive(Clone, Default)]
 pub(crate) enum Clock {
@@ -153,20 +158,19 @@ impl Clock {
         }
     }
 
-    /// Unless `end` has come: a moment that is not later than now, and at most [`LAG`] earlier.
-    /// Costs little as long as the end is far off, and is precise all the same. (Should the
-    /// kernel's own note of the time stand still for longer than [`LAG`], an end is seen late by
-    /// what it stood still beyond that.)
+    /// What the time is, unless `end` has come. Costs little as long as the end is far off, and
+    /// tells the end precisely all the same. (Should the kernel's own note of the time stand still
+    /// for longer than [`machine::LAG`], an end is seen late by what it stood still beyond that.)
     #[inline]
-    pub(crate) fn before(&self, end: Nanos) -> Option<Nanos> {
+    pub(crate) fn before(&self, end: Nanos) -> Option<Look> {
         if let Clock::System = self {
-            let about = machine::about();
-            if about.saturating_add(LAG) < end {
-                return Some(about);
+            let at = machine::about();
+            if at.saturating_add(machine::LAG) < end {
+                return Some(Look { at, lag: machine::LAG });
             }
         }
-        let now = self.now();
-        (now < end).then_some(now)
+        let at = self.now();
+        (at < end).then_some(Look { at, lag: 0 })
     }
 
     /// The time on the wall, in nanoseconds since 1970, never twice the same and never earlier than
@@ -386,12 +390,14 @@ mod tests {
     fn an_end_is_told_at_its_very_moment_and_not_before() {
         let clock = Clock::System;
         // Ends that fall anywhere between two ticks.
-        for nanos in [0, 1, 100_000, 1_300_000, 5_700_000, LAG + 900_000] {
+        for nanos in [0, 1, 100_000, 1_300_000, 5_700_000, machine::LAG + 900_000] {
             let end = after(clock.now(), Duration::from_nanos(nanos));
             loop {
                 let (before, now) = (clock.before(end), clock.now());
                 match before {
-                    Some(about) => assert!(about < end && about <= now, "{about}, {now}, {end}"),
+                    Some(look) => {
+                        assert!(look.at < end && look.at <= now, "{look:?}, {now}, {end}")
+                    }
                     None => assert!(now >= end, "too early: {now}, {end}"),
                 }
                 if now >= end {
@@ -408,7 +414,7 @@ mod tests {
         let manual = ManualClock::new();
         manual.advance(Duration::from_nanos(9));
         let clock = Clock::Manual(manual);
-        assert_eq!(clock.before(10), Some(9));
+        assert_eq!(clock.before(10), Some(Look { at: 9, lag: 0 }));
         assert_eq!(clock.before(9), None);
     }
 

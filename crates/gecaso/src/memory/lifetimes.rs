@@ -11,7 +11,7 @@
 
 use super::policy::SlotId;
 use super::wheel::Wheel;
-use crate::time::{Clock, LAG, NEVER, Nanos, after};
+use crate::time::{Clock, Look, NEVER, Nanos, after};
 use std::time::Duration;
 
 /// When an entry ends.
@@ -41,15 +41,15 @@ impl Life {
     }
 }
 
-/// The new end of an entry that ended at `ends` and was asked for now, if it is to be noted.
-/// `until` and `idle` as in [`Life`]; `about` is what [`Clock::before`] has told. Only where the
-/// end may have to be put off is it asked for more.
+/// The new end of an entry that ends at `ends` and was asked for when the clock was looked at, if
+/// it is to be noted. `until` and `idle` as in [`Life`]. Only where the end may have to be put off
+/// the clock is looked at again, if that look was not precise.
 #[inline]
 pub(super) fn put_off(
     until: Nanos,
     idle: Nanos,
     ends: Nanos,
-    about: Nanos,
+    look: Look,
     clock: &Clock,
 ) -> Option<Nanos> {
     if idle == NEVER {
@@ -57,11 +57,12 @@ pub(super) fn put_off(
     }
     let new = |now: Nanos| until.min(now.saturating_add(idle));
     let is_due = |now| new(now).saturating_sub(ends) > idle >> STEP;
-    if !is_due(about.saturating_add(LAG)) {
+    if !is_due(look.at.saturating_add(look.lag)) {
         return None;
     }
-    let now = clock.now();
-    is_due(now).then(|| new(now))
+    let now = if look.lag == 0 { look.at } else { clock.now() };
+    // What has ended meanwhile does not begin anew: somebody may have seen the end.
+    (now < ends && is_due(now)).then(|| new(now))
 }
 
 pub(super) struct Lifetimes {
@@ -119,19 +120,23 @@ mod tests {
     fn an_end_is_put_off_by_the_precise_time_however_old_the_first_look_is() {
         let manual = ManualClock::new();
         let clock = Clock::Manual(manual.clone());
-        for idle in [1_000, 1_000_000, LAG, 10 * LAG, 1_000 * LAG] {
-            let now = clock.now() + idle / 2;
-            manual.advance(Duration::from_nanos(idle / 2));
-            for behind in [0, 1, LAG / 2, LAG] {
-                let about = now.saturating_sub(behind);
-                // One that ended a step and a moment before the new end is put off; one that ended
-                // a step before it is not worth it.
+        let lag = 100_000_000;
+        for idle in [1_000, 1_000_000, lag, 10 * lag, 1_000 * lag] {
+            manual.advance(Duration::from_nanos(idle));
+            let now = clock.now();
+            for behind in [0, 1, lag / 2, lag].into_iter().filter(|behind| *behind < now) {
+                let look = Look { at: now - behind, lag: if behind == 0 { 0 } else { lag } };
+                // One that ends a step and a moment before the new end is put off; one that ends a
+                // step before it is not worth it.
                 let (new, step) = (now + idle, idle >> STEP);
-                assert_eq!(put_off(NEVER, idle, new - step - 1, about, &clock), Some(new));
-                assert_eq!(put_off(NEVER, idle, new - step, about, &clock), None);
-                assert_eq!(put_off(new - 1, idle, new - step - 1, about, &clock), None);
+                assert_eq!(put_off(NEVER, idle, new - step - 1, look, &clock), Some(new));
+                assert_eq!(put_off(NEVER, idle, new - step, look, &clock), None);
+                assert_eq!(put_off(new - 1, idle, new - step - 1, look, &clock), None);
             }
+            let look = Look { at: now - 1, lag };
+            assert_eq!(put_off(NEVER, idle, now, look, &clock), None, "it has ended meanwhile");
         }
-        assert_eq!(put_off(NEVER, NEVER, 5, 0, &clock), None, "no idle time, no other end");
+        let look = Look { at: 0, lag };
+        assert_eq!(put_off(NEVER, NEVER, 5, look, &clock), None, "no idle time, no other end");
     }
 }

@@ -511,8 +511,8 @@ impl<K: NearKey, V: Value> Table<K, V> {
     fn hit<'f>(&self, found: &Found<'f, Stored<K, V>>) -> Option<&'f Entry<K, V>> {
         let expires = found.expires();
         if expires != NEVER {
-            let about = self.clock().before(expires)?;
-            found.put_off(about, self.clock());
+            let look = self.clock().before(expires)?;
+            found.put_off(look, self.clock());
         }
         Some(found.content().entry())
     }

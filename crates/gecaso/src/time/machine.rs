@@ -5,7 +5,7 @@
 use super::{Nanos, Stamp};
 
 /// [`about`] is never further back than this; see `monotonic`.
-pub(crate) const LAG: Nanos = 100_000_000;
+pub(super) const LAG: Nanos = 100_000_000;
 
 /// Monotonic time.
 #[inline]

@@ -16,7 +16,7 @@ use super::slab::{Slab, Slot, kept};
 use super::writing::Writing;
 use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use crate::sync::{self, Mutex};
-use crate::time::{Clock, Nanos};
+use crate::time::{Clock, Look, Nanos};
 use std::ptr;
 
 /// The shards of a table, and who reads them.
@@ -212,10 +212,10 @@ impl<'r, T> Found<'r, T> {
         unsafe { self.shard.slab.expires(self.id, self.slot) }
     }
 
-    /// Notes that an entry that ends was asked for now, which is about this moment.
-    pub(in super::super) fn put_off(&self, about: Nanos, clock: &Clock) {
+    /// Notes that an entry that ends was asked for when the clock was looked at.
+    pub(in super::super) fn put_off(&self, look: Look, clock: &Clock) {
         // SAFETY: as this type says.
-        unsafe { self.shard.slab.put_off(self.id, self.slot, about, clock) }
+        unsafe { self.shard.slab.put_off(self.id, self.slot, look, clock) }
     }
 
     #[inline]

@@ -11,7 +11,7 @@ use super::super::lifetimes::{Life, put_off};
 use super::super::policy::{MOST_HITS, SlotId};
 use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering, Ordering::Relaxed};
 use crate::sync::tally;
-use crate::time::{Clock, NEVER, Nanos};
+use crate::time::{Clock, Look, NEVER, Nanos};
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
 use std::ptr;
@@ -249,19 +249,19 @@ impl<T> Slab<T> {
         unsafe { self.rare.at(id) }.ends.load(Relaxed)
     }
 
-    /// Notes that an entry that ends was asked for now, which is about this moment.
+    /// Notes that an entry that ends was asked for when the clock was looked at.
     ///
     /// # Safety
     ///
     /// As `expires`.
-    pub(super) unsafe fn put_off(&self, id: SlotId, slot: &Slot<T>, about: Nanos, clock: &Clock) {
+    pub(super) unsafe fn put_off(&self, id: SlotId, slot: &Slot<T>, look: Look, clock: &Clock) {
         if slot.word.load(Relaxed) & IS_RARE == 0 {
             return;
         }
         // SAFETY: as in `expires`.
         let rare = unsafe { self.rare.at(id) };
         let (until, idle) = (rare.until.load(Relaxed), rare.idle.load(Relaxed));
-        if let Some(new) = put_off(until, idle, rare.ends.load(Relaxed), about, clock) {
+        if let Some(new) = put_off(until, idle, rare.ends.load(Relaxed), look, clock) {
             tally::add(tally::Kind::Atomic);
             // Of two at once the later end stands.
             rare.ends.fetch_max(new, Relaxed);
