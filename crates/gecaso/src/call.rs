@@ -105,7 +105,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
                 Turn::Lead(lead) => match self.seekable() {
                     None => {
                         let stopwatch = self.start(self.stands_for(counted));
-                        return answer(self.run(lead, stopwatch, missed, None, keep, body));
+                        return answer(self.run(stopwatch, missed, None, keep, body, lead));
                     }
                     Some(far) => {
                         return self.run_far(far, lead, missed, keep, body, refuse, counted);
@@ -147,7 +147,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
                     None => {
                         let stopwatch = self.start(self.stands_for(counted));
                         let body = body.as_mut();
-                        let run = self.run_async(lead, stopwatch, missed, None, keep, body);
+                        let run = self.run_async(stopwatch, missed, None, keep, body, lead);
                         return answer(run.await);
                     }
                     Some(far) => {
@@ -182,7 +182,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         let lead = self.flights.lead_anew(hash, key, plain, reentry::current());
         let stopwatch = self.start(self.counters.apart());
         match &self.far {
-            None => answer(self.run(lead, stopwatch, missed, None, keep, body)),
+            None => answer(self.run(stopwatch, missed, None, keep, body, lead)),
             Some(far) => {
                 let mut visit = Self::visit(far, &missed, &lead);
                 block_on(pin!(visit.prepare(Mode::Apart)));
@@ -203,7 +203,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         let stopwatch = self.start(self.counters.apart());
         let body = pin!(Some(body));
         match &self.far {
-            None => answer(self.run_async(lead, stopwatch, missed, None, keep, body).await),
+            None => answer(self.run_async(stopwatch, missed, None, keep, body, lead).await),
             Some(far) => {
                 let mut visit = Self::visit(far, &missed, &lead);
                 let run = async {
@@ -216,6 +216,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     }
 
     /// What a call that found nothing does next. Counts it as a miss, once, if it follows.
+    #[inline]
     fn turn(
         &self,
         missed: &Missed<K>,
@@ -228,7 +229,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
                 self.counters.waited();
             }
         };
-        let lead = match self.flights.board(hash, key, plain, inside.clone()) {
+        let mut lead = match self.flights.board(hash, key, plain, inside.clone()) {
             Boarding::Lead(lead) => lead,
             Boarding::Follow(flight) => {
                 count(counted);
@@ -241,7 +242,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
             let _inside = reentry::enter(lead.chain());
             if let Some(value) = self.near.peek(hash, plain, |other| other == key) {
                 count(counted);
-                Self::share(lead, &value);
+                Self::share(&mut lead, &value);
                 return Turn::Found(value);
             }
         }
@@ -280,40 +281,39 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         }
     }
 
-    /// Runs the body of a flight. A panic drops `lead`, which frees the key.
+    /// Runs the body of a flight. A panic drops `lead`, which frees the key: the last argument, so
+    /// that it goes before `missed`, whose key may be foreign and call this cache.
     fn run<M, O: Outcome<M, Value = V>>(
         &self,
-        lead: Lead<'_, K, V>,
         stopwatch: Option<Stopwatch>,
         missed: Missed<K>,
         mut visit: Option<Box<Visit<'_, K, V>>>,
         keep: impl FnOnce(&V) -> bool,
         body: impl FnOnce() -> O,
+        lead: Lead<'_, K, V>,
     ) -> Finished<V, O::Rest> {
         let _inside = reentry::enter(lead.chain());
-        let lead = lead; // goes before `missed`, whose key may be foreign and call this cache
         visit.iter_mut().for_each(|visit| visit.begin());
         let outcome = body();
         self.stop(stopwatch);
-        self.finish(lead, missed, visit, keep, outcome)
+        self.finish(missed, visit, keep, outcome, lead)
     }
 
     /// As `run`; a cancellation drops `lead`, too.
     async fn run_async<M, O: Outcome<M, Value = V>>(
         &self,
-        lead: Lead<'_, K, V>,
         stopwatch: Option<Stopwatch>,
         missed: Missed<K>,
         mut visit: Option<Box<Visit<'_, K, V>>>,
         keep: impl FnOnce(&V) -> bool,
         body: Pin<&mut Option<impl Future<Output = O>>>,
+        lead: Lead<'_, K, V>,
     ) -> Finished<V, O::Rest> {
-        let lead = lead; // goes before `missed`, whose key may be foreign and call this cache
         visit.iter_mut().for_each(|visit| visit.begin());
         let outcome = reentry::inside(Some(lead.chain()), body).await;
         self.stop(stopwatch);
         let _inside = reentry::enter(lead.chain());
-        self.finish(lead, missed, visit, keep, outcome)
+        self.finish(missed, visit, keep, outcome, lead)
     }
 
     /// Stores what a body returned, and hands it to those who wait; the value comes back, or the
@@ -321,11 +321,11 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     /// and nobody has been answered yet.
     fn finish<M, O: Outcome<M, Value = V>>(
         &self,
-        mut lead: Lead<'_, K, V>,
         missed: Missed<K>,
         visit: Option<Box<Visit<'_, K, V>>>,
         keep: impl FnOnce(&V) -> bool,
         outcome: O,
+        mut lead: Lead<'_, K, V>,
     ) -> Finished<V, O::Rest> {
         match outcome.split() {
             Ok(value) => {
@@ -333,29 +333,21 @@ impl<K: NearKey, V: Value> Cache<K, V> {
                 if self.stores && keep(&value) {
                     leftover = self.commit(&mut lead, missed, visit, &value, &mut displaced);
                 }
-                Self::share(lead, &value);
+                Self::share(&mut lead, &value);
                 self.near.tell(displaced);
                 Ok((value, leftover))
             }
             Err(rest) => {
-                let landing = match lead.leave().then(|| O::share(&rest)) {
-                    None => Landing::Gone,
-                    Some(None) => Landing::Alone,
-                    Some(Some(shared)) => Landing::Rest(shared),
-                };
-                lead.land(landing);
+                lead.land(|| O::share(&rest).map_or(Landing::Alone, Landing::Rest));
                 Err(rest)
             }
         }
     }
 
     /// Lands a flight with a value, cloned only if somebody waits for it.
-    fn share(mut lead: Lead<'_, K, V>, value: &V) {
-        let landing = match lead.leave() {
-            true => Landing::Value(Arc::new(value.clone())),
-            false => Landing::Gone,
-        };
-        lead.land(landing);
+    #[inline]
+    fn share(lead: &mut Lead<'_, K, V>, value: &V) {
+        lead.land(|| Landing::Value(Arc::new(value.clone())));
     }
 
     /// Stores what a flight brought, if it is still valid: near at once, far as a write that is
@@ -372,21 +364,36 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         if lifetime.is_none() {
             return None;
         }
-        // What cannot be sealed stays here; it has been reported.
-        let sealed = visit.map(|visit| (visit.seal(value, lifetime.ttl).ok(), visit));
-        let mut leftover = None;
-        let mut queue = || {
-            if let Some((sealed, visit)) = &sealed {
-                leftover = visit.queue(sealed.as_ref());
-            }
+        let Some(visit) = visit else {
+            self.commit_with(lead, missed, value, lifetime, displaced, || ());
+            return None;
         };
+        // What cannot be sealed stays here; it has been reported.
+        let sealed = visit.seal(value, lifetime.ttl).ok();
+        let mut leftover = None;
+        let queue = || leftover = visit.queue(sealed.as_ref());
+        self.commit_with(lead, missed, value, lifetime, displaced, queue);
+        leftover
+    }
+
+    /// The same, where what is to be written far away is known.
+    #[inline]
+    fn commit_with(
+        &self,
+        lead: &mut Lead<'_, K, V>,
+        missed: Missed<K>,
+        value: &V,
+        lifetime: Lifetime,
+        displaced: &mut Displaced<K, V>,
+        mut queue: impl FnMut(),
+    ) {
         if !self.near.has_places() {
             let queued = lead.commit(|| {
                 queue();
                 Ok::<(), Infallible>(())
             });
             match queued {
-                Ok(()) => return leftover,
+                Ok(()) => return,
                 Err(never) => match never {},
             }
         }
@@ -398,7 +405,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
                 queue();
                 Ok(())
             });
-            let Err(seen) = stored else { return leftover };
+            let Err(seen) = stored else { return };
             known = compare(seen, &incoming);
         }
     }

@@ -17,8 +17,10 @@ use crate::signal::Signal;
 use crate::snapshot::Snapshot;
 use crate::sync::{self, Mutex};
 use crate::time::Alarm;
-use hashbrown::HashTable;
 use std::sync::Arc;
+
+mod records;
+use records::{FlightKey, Record, Records, Standing};
 
 /// Shards of the register of one cache. Only misses come here, so a few are enough.
 const SHARDS: usize = 16;
@@ -30,48 +32,7 @@ pub(crate) struct Flights<K, V> {
 
 /// A shard on cache lines of its own: misses must not disturb each other, nor hits.
 #[repr(align(128))]
-struct Guarded<K, V>(Mutex<Shard<K, V>>);
-
-pub(crate) struct Shard<K, V> {
-    records: HashTable<Record<K, V>>,
-    /// Flights begun here so far.
-    begun: u64,
-}
-
-/// A body that runs now.
-struct Record<K, V> {
-    hash: u64,
-    key: FlightKey<K>,
-    chain: Chain,
-    /// The same for all flights of one key; several run at once only where a refresh or a take-over
-    /// began while another one was on its way.
-    group: FlightId,
-    /// Grows with each flight: which of two began later.
-    begun: u64,
-    standing: Standing,
-    /// Made by the first who waits.
-    flight: Option<Arc<Flight<V>>>,
-}
-
-/// What a flight is still good for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Standing {
-    /// Calls that miss join it, and what it brings is stored.
-    Joinable,
-    /// What it brings is stored, unless a later flight has stored before. Nobody joins it any more:
-    /// a later flight has begun, or somebody has waited too long.
-    Outdated,
-    /// There was an invalidation, or a later flight has stored: what it brings goes to those who
-    /// wait for it, and nowhere else.
-    Invalid,
-}
-
-enum FlightKey<K> {
-    /// Compared in place.
-    Plain(K),
-    /// Compared outside of the lock.
-    Foreign(Arc<K>),
-}
+struct Guarded<K, V>(Mutex<Records<K, V>>);
 
 /// What those who wait for a body share.
 pub(crate) struct Flight<V> {
@@ -115,11 +76,11 @@ pub(crate) enum Boarding<'a, K: NearKey, V> {
 
 impl<K: NearKey, V> Flights<K, V> {
     pub(crate) fn new() -> Self {
-        let shard = |_| Guarded(Mutex::new(Shard { records: HashTable::new(), begun: 0 }));
+        let shard = |_| Guarded(Mutex::new(Records::new()));
         Flights { shards: (0..SHARDS).map(shard).collect() }
     }
 
-    fn shard(&self, hash: u64) -> &Mutex<Shard<K, V>> {
+    fn shard(&self, hash: u64) -> &Mutex<Records<K, V>> {
         &self.shards[(hash >> 48) as usize % SHARDS].0
     }
 
@@ -134,23 +95,23 @@ impl<K: NearKey, V> Flights<K, V> {
         // Kept out here: who follows has no use for it, and must not drop a foreign key under the
         // lock.
         let mut flight_key = Some(FlightKey::new(key, plain));
-        let is_key = |other: &K| other == key;
-        let (boarding, seen) = self.with_group(hash, is_key, |shard, group| {
+        let (is_key, mut seen) = (|other: &K| other == key, Snapshot::vacant());
+        let boarded = self.with_group(hash, is_key, &mut seen, |shard, group| {
             let join = group.and_then(|group| {
                 shard.of(hash, group).find(|one| one.standing == Standing::Joinable)
             });
             match join {
-                Some(record) => Boarding::Follow(record.flight()),
+                Some(record) => Err(record.flight()),
                 None => {
                     let flight_key = flight_key.take().expect("one registration per call");
-                    Boarding::Lead(self.register(shard, hash, flight_key, inside, group))
+                    Ok(shard.begin(hash, flight_key, inside, group))
                 }
             }
         });
-        if let Boarding::Lead(lead) = &boarding {
-            lead.forget(seen);
+        match boarded {
+            Ok(chain) => Boarding::Lead(self.lead(hash, chain, seen)),
+            Err(flight) => Boarding::Follow(flight),
         }
-        boarding
     }
 
     /// Registers a flight for `key` beside any other: from now on this one is joined, and what it
@@ -163,38 +124,27 @@ impl<K: NearKey, V> Flights<K, V> {
         inside: Option<Chain>,
     ) -> Lead<'_, K, V> {
         let flight_key = FlightKey::new(key, plain);
-        let is_key = |other: &K| other == key;
-        let (lead, seen) = self.with_group(hash, is_key, |shard, group| {
+        let (is_key, mut seen) = (|other: &K| other == key, Snapshot::vacant());
+        let chain = self.with_group(hash, is_key, &mut seen, |shard, group| {
             if let Some(group) = group {
                 shard.of(hash, group).for_each(|record| record.standing = Standing::Outdated);
             }
-            self.register(shard, hash, flight_key, inside, group)
+            shard.begin(hash, flight_key, inside, group)
         });
-        lead.forget(seen);
-        lead
+        self.lead(hash, chain, seen)
     }
 
-    fn register(
-        &self,
-        shard: &mut Shard<K, V>,
-        hash: u64,
-        key: FlightKey<K>,
-        inside: Option<Chain>,
-        group: Option<FlightId>,
-    ) -> Lead<'_, K, V> {
-        let chain = Chain::begin(inside);
-        shard.begun += 1;
-        let record = Record {
-            hash,
-            key,
-            chain: chain.clone(),
-            group: group.unwrap_or(chain.id),
-            begun: shard.begun,
-            standing: Standing::Joinable,
-            flight: None,
-        };
-        shard.records.insert_unique(hash, record, |record| record.hash);
-        Lead { flights: self, hash, chain, flight: None, key: None, registered: true }
+    /// Who leads a flight that has been registered. What was seen on the way may hold the last
+    /// reference to a key, whose drop is foreign code: it runs inside the chain, since this flight
+    /// cannot wait for itself.
+    #[inline]
+    fn lead(&self, hash: u64, chain: Chain, seen: Snapshot<K>) -> Lead<'_, K, V> {
+        let lead = Lead { flights: self, hash, chain, registered: true, awaited: None };
+        if !seen.is_vacant() {
+            let _inside = reentry::enter(lead.chain());
+            drop(seen);
+        }
+        lead
     }
 
     /// Does `act`, and makes the flights of a key invalid, as one step.
@@ -204,46 +154,46 @@ impl<K: NearKey, V> Flights<K, V> {
         is: impl Fn(&K) -> bool,
         act: impl FnOnce() -> R,
     ) -> R {
-        let supersede = |shard: &mut Shard<K, V>, group| {
+        let supersede = |shard: &mut Records<K, V>, group| {
             if let Some(group) = group {
                 shard.of(hash, group).for_each(Record::invalidate);
             }
             act()
         };
-        self.with_group(hash, is, supersede).0
+        self.with_group(hash, is, &mut Snapshot::vacant(), supersede)
     }
 
-    /// Does `act` under the lock, with the group of a key's flights if there are any. What was seen
-    /// on the way comes back too, to be dropped where a foreign drop may run.
+    /// Does `act` under the lock, with the group of a key's flights if there are any. What is
+    /// `known` in the end is to be dropped where a foreign drop may run.
+    #[inline]
     fn with_group<R>(
         &self,
         hash: u64,
         is: impl Fn(&K) -> bool,
-        act: impl FnOnce(&mut Shard<K, V>, Option<FlightId>) -> R,
-    ) -> (R, Snapshot<K>) {
-        let mut known = Snapshot::vacant();
+        known: &mut Snapshot<K>,
+        act: impl FnOnce(&mut Records<K, V>, Option<FlightId>) -> R,
+    ) -> R {
         loop {
             let seen = {
                 let mut shard = sync::lock(self.shard(hash));
-                match shard.group(hash, &is, &known) {
-                    Ok(group) => {
-                        let done = act(&mut shard, group);
-                        drop(shard);
-                        return (done, known);
-                    }
+                let group = match shard.is_empty() {
+                    true => Ok(None), // what is known has ended
+                    false => shard.group(hash, &is, known),
+                };
+                match group {
+                    Ok(group) => return act(&mut shard, group),
                     Err(seen) => seen,
                 }
             };
             // The old snapshot may hold the last reference to a key: no lock is held here.
-            known = seen.resolve(&is);
+            *known = seen.resolve(&is);
         }
     }
 
     /// Nobody joins this flight any more: it is stuck, or seems to be.
     pub(crate) fn give_up(&self, flight: &Flight<V>) {
         let mut shard = sync::lock(self.shard(flight.hash));
-        let is_this = |record: &Record<K, V>| record.chain.id == flight.chain.id;
-        if let Some(record) = shard.records.find_mut(flight.hash, is_this)
+        if let Some(record) = shard.find(flight.hash, flight.chain.id)
             && record.standing == Standing::Joinable
         {
             record.standing = Standing::Outdated;
@@ -255,7 +205,7 @@ impl<K: NearKey, V> Flights<K, V> {
     pub(crate) fn supersede_all<R>(&self, act: impl FnOnce() -> R) -> R {
         let mut shards: Vec<_> = self.shards.iter().map(|shard| sync::lock(&shard.0)).collect();
         for shard in &mut shards {
-            shard.records.iter_mut().for_each(Record::invalidate);
+            shard.iter_mut().for_each(Record::invalidate);
         }
         act()
     }
@@ -263,45 +213,7 @@ impl<K: NearKey, V> Flights<K, V> {
     /// Bodies that run now, invalid ones too.
     #[cfg(all(test, shuttle))]
     pub(crate) fn len(&self) -> usize {
-        self.shards.iter().map(|shard| sync::lock(&shard.0).records.len()).sum()
-    }
-}
-
-impl<K, V> Shard<K, V> {
-    /// The group of the valid flights of a key: told at once if keys are plain, else by what
-    /// `known` found, if the shard still holds what it saw.
-    fn group(
-        &self,
-        hash: u64,
-        is: impl Fn(&K) -> bool,
-        known: &Snapshot<K>,
-    ) -> Result<Option<FlightId>, Snapshot<K>> {
-        if self.records.is_empty() {
-            return Ok(None); // what `known` saw has ended
-        }
-        let valid =
-            || self.records.iter_hash(hash).filter(|one| one.hash == hash && one.is_valid());
-        let foreign = || {
-            valid().filter_map(|record| match &record.key {
-                FlightKey::Plain(_) => None,
-                FlightKey::Foreign(key) => Some(key),
-            })
-        };
-        if !known.still_holds(foreign()) {
-            return Err(Snapshot::of(foreign().cloned().collect()));
-        }
-        let mut of_key = valid().filter(|record| match &record.key {
-            FlightKey::Plain(key) => is(key),
-            FlightKey::Foreign(key) => known.found().is_some_and(|found| Arc::ptr_eq(key, found)),
-        });
-        Ok(of_key.next().map(|record| record.group))
-    }
-
-    /// The valid flights of a group.
-    fn of(&mut self, hash: u64, group: FlightId) -> impl Iterator<Item = &mut Record<K, V>> {
-        self.records
-            .iter_hash_mut(hash)
-            .filter(move |record| record.hash == hash && record.group == group && record.is_valid())
+        self.shards.iter().map(|shard| sync::lock(&shard.0).len()).sum()
     }
 }
 
@@ -310,35 +222,8 @@ impl<K: NearKey, V> Flights<K, V> {
     /// where no lock is held.
     #[cfg(not(shuttle))]
     pub(crate) fn forget_all(&self) -> impl Sized + use<K, V> {
-        let take = |shard: &Guarded<K, V>| std::mem::take(&mut sync::lock(&shard.0).records);
+        let take = |shard: &Guarded<K, V>| sync::lock(&shard.0).take();
         self.shards.iter().map(take).collect::<Vec<_>>()
-    }
-}
-
-impl<K: NearKey> FlightKey<K> {
-    fn new(key: &K, plain: bool) -> Self {
-        if plain {
-            FlightKey::Plain(key.clone())
-        } else {
-            FlightKey::Foreign(Arc::new(key.clone()))
-        }
-    }
-}
-
-impl<K, V> Record<K, V> {
-    fn invalidate(&mut self) {
-        self.standing = Standing::Invalid;
-    }
-
-    fn is_valid(&self) -> bool {
-        self.standing != Standing::Invalid
-    }
-
-    fn flight(&mut self) -> Arc<Flight<V>> {
-        let make = || {
-            Arc::new(Flight { hash: self.hash, chain: self.chain.clone(), landing: Signal::new() })
-        };
-        self.flight.get_or_insert_with(make).clone()
     }
 }
 
@@ -357,11 +242,10 @@ pub(crate) struct Lead<'a, K: NearKey, V> {
     flights: &'a Flights<K, V>,
     hash: u64,
     chain: Chain,
-    /// Those who wait; known once the flight has left the register.
-    flight: Option<Arc<Flight<V>>>,
-    /// What stood in the register: its drop is foreign code, and runs when all have been answered.
-    key: Option<FlightKey<K>>,
     registered: bool,
+    /// What stood in the register, once the flight has left it, if somebody waits. The drop of its
+    /// key is foreign code, and runs when all have been answered.
+    awaited: Option<Box<Record<K, V>>>,
 }
 
 impl<K: NearKey, V> Lead<'_, K, V> {
@@ -370,32 +254,22 @@ impl<K: NearKey, V> Lead<'_, K, V> {
         self.chain.clone()
     }
 
-    /// Drops what was seen on the way to this flight. It may hold the last reference to a key,
-    /// whose drop is foreign code: it runs inside the chain, since this flight cannot wait for
-    /// itself.
-    fn forget(&self, seen: Snapshot<K>) {
-        if !seen.is_vacant() {
-            let _inside = reentry::enter(self.chain());
-            drop(seen);
-        }
-    }
-
     /// Does `store` if the flight is still valid, and takes it out of the register, as one step. If
     /// `store` asks for another try, the flight stays in.
     pub(crate) fn commit<C>(&mut self, store: impl FnOnce() -> Result<(), C>) -> Result<(), C> {
         let record = {
             let mut shard = sync::lock(self.flights.shard(self.hash));
-            let is_this = |one: &Record<K, V>| one.chain.id == self.chain.id;
-            let Ok(entry) = shard.records.find_entry(self.hash, is_this) else { return Ok(()) };
-            let stores = entry.get().is_valid();
+            let (hash, id) = (self.hash, self.chain.id);
+            let Some(record) = shard.find(hash, id) else { return Ok(()) };
+            let stores = record.is_valid();
             if stores {
                 store()?;
             }
-            let (record, _) = entry.remove();
-            if stores && !shard.records.is_empty() {
+            let Some(record) = shard.remove(hash, id) else { return Ok(()) };
+            if stores && !shard.is_empty() {
                 // An older load never overwrites a newer one.
                 shard
-                    .of(self.hash, record.group)
+                    .of(hash, record.group)
                     .filter(|other| other.begun < record.begun)
                     .for_each(Record::invalidate);
             }
@@ -405,46 +279,56 @@ impl<K: NearKey, V> Lead<'_, K, V> {
         Ok(())
     }
 
-    /// Takes the flight out of the register; whether somebody waits for it.
-    pub(crate) fn leave(&mut self) -> bool {
+    /// Takes the flight out of the register, if it is still there.
+    #[inline]
+    fn leave(&mut self) {
         if self.registered {
-            let record = {
-                let mut shard = sync::lock(self.flights.shard(self.hash));
-                let is_this = |one: &Record<K, V>| one.chain.id == self.chain.id;
-                let entry = shard.records.find_entry(self.hash, is_this).ok();
-                entry.map(|entry| entry.remove().0)
-            };
-            match record {
-                Some(record) => self.left(record),
-                None => self.registered = false,
-            }
+            self.leave_register();
         }
-        self.flight.is_some()
     }
 
+    #[inline(never)]
+    fn leave_register(&mut self) {
+        let record = sync::lock(self.flights.shard(self.hash)).remove(self.hash, self.chain.id);
+        self.registered = false;
+        if let Some(record) = record {
+            self.left(record);
+        }
+    }
+
+    /// Outside of the lock: the key may be dropped here, if nobody has to be answered first.
+    #[inline]
     fn left(&mut self, record: Record<K, V>) {
         self.registered = false;
-        self.flight = record.flight;
-        self.key = Some(record.key);
+        if record.flight.is_some() {
+            self.awaited = Some(Box::new(record));
+        }
     }
 
-    /// Ends the flight: those who wait get the landing.
-    pub(crate) fn land(mut self, landing: Landing<V>) {
-        self.end(landing);
-    }
-
-    fn end(&mut self, landing: Landing<V>) {
+    /// Ends the flight: those who wait get the landing, which is made if somebody does. Ended
+    /// again, it stays as it is.
+    #[inline]
+    pub(crate) fn land(&mut self, landing: impl FnOnce() -> Landing<V>) {
         self.leave();
-        if let Some(flight) = self.flight.take() {
+        if self.awaited.is_some() {
+            // Foreign code: if it panics, those who wait are still known, and told so.
+            let landing = landing();
+            self.say(landing);
+        }
+    }
+
+    #[inline(never)]
+    fn say(&mut self, landing: Landing<V>) {
+        let record = self.awaited.take();
+        if let Some(flight) = record.as_ref().and_then(|record| record.flight.as_ref()) {
             flight.landing.say(landing);
         }
     }
 }
 
 impl<K: NearKey, V> Drop for Lead<'_, K, V> {
+    #[inline]
     fn drop(&mut self) {
-        if self.registered || self.flight.is_some() {
-            self.end(Landing::Gone);
-        }
+        self.land(|| Landing::Gone);
     }
 }

@@ -40,6 +40,7 @@ struct Above {
 
 impl Chain {
     /// The chain of a new flight that begins inside of another one's body, or of none.
+    #[inline]
     pub(crate) fn begin(inside: Option<Chain>) -> Self {
         let above = inside.map(|chain| {
             let (depth, root) = (chain.depth() + 1, chain.root());
@@ -98,44 +99,68 @@ fn fresh_id() -> FlightId {
     })
 }
 
-// The current chain in parts. Nearly always the number is all of it: a thread local that has
-// nothing to drop costs next to nothing, the other one does.
-sync::thread_local! {
-    static ID: Cell<Option<FlightId>> = const { Cell::new(None) };
+/// What the current chain begins with. Nearly always the number is all of it.
+struct Innermost {
+    id: Cell<Option<FlightId>>,
     /// Whether `ABOVE` holds anything.
-    static NESTED: Cell<bool> = const { Cell::new(false) };
+    nested: Cell<bool>,
+}
+
+// The current chain in parts: a thread local that has nothing to drop costs next to nothing, the
+// other one does.
+sync::thread_local! {
+    static INNERMOST: Innermost =
+        const { Innermost { id: Cell::new(None), nested: Cell::new(false) } };
     static ABOVE: Cell<Option<Arc<Above>>> = const { Cell::new(None) };
 }
 
 /// The chain that the calling code runs in.
 #[inline]
 pub(crate) fn current() -> Option<Chain> {
-    let id = ID.with(Cell::get)?;
-    if !NESTED.with(Cell::get) {
-        return Some(Chain { id, above: None });
-    }
+    let (id, nested) = INNERMOST.with(|current| (current.id.get(), current.nested.get()));
+    let above = if nested { current_above() } else { None };
+    id.map(|id| Chain { id, above })
+}
+
+#[inline(never)]
+fn current_above() -> Option<Arc<Above>> {
     let look = |above: &Cell<Option<Arc<Above>>>| {
         let chain = above.take();
         above.set(chain.clone());
         chain
     };
-    Some(Chain { id, above: ABOVE.try_with(look).ok().flatten() })
+    ABOVE.try_with(look).ok().flatten()
 }
 
 /// Makes a chain the current one; returns the one before.
+#[inline]
 fn replace(chain: Option<Chain>) -> Option<Chain> {
     let (id, above) = chain.map_or((None, None), |chain| (Some(chain.id), chain.above));
-    let id = ID.with(|current| current.replace(id));
-    let nested = NESTED.with(|current| current.replace(above.is_some()));
-    if !nested && above.is_none() {
-        return id.map(|id| Chain { id, above: None });
+    let (id, nested) = INNERMOST.with(|current| {
+        let nested = current.nested.get();
+        if nested != above.is_some() {
+            current.nested.set(!nested);
+        }
+        (current.id.replace(id), nested)
+    });
+    if nested || above.is_some() {
+        return replace_above(id, above);
     }
+    id.map(|id| Chain { id, above: None })
+}
+
+/// The rest of that, where one of the two chains is longer than a flight; `id` is that of the one
+/// before.
+#[inline(never)]
+fn replace_above(id: Option<FlightId>, above: Option<Arc<Above>>) -> Option<Chain> {
     match ABOVE.try_with(|current| current.replace(above)) {
         Ok(above) => id.map(|id| Chain { id, above }),
         Err(_) => {
             // A thread that is ending keeps no chains any more.
-            ID.with(|current| current.set(None));
-            NESTED.with(|current| current.set(false));
+            INNERMOST.with(|current| {
+                current.id.set(None);
+                current.nested.set(false);
+            });
             None
         }
     }
@@ -153,12 +178,14 @@ pub(crate) struct Enter {
 }
 
 impl Enter {
+    #[inline]
     fn chain(chain: Option<Chain>) -> Self {
         Enter { before: replace(chain) }
     }
 }
 
 impl Drop for Enter {
+    #[inline]
     fn drop(&mut self) {
         drop(replace(self.before.take()));
     }

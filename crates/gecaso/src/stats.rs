@@ -162,14 +162,15 @@ impl Counters {
         self.load(|stripe| &stripe.apart)
     }
 
-    fn load(&self, count: fn(&Stripe) -> &AtomicU64) -> u64 {
+    #[inline]
+    fn load(&self, count: impl Fn(&Stripe) -> &AtomicU64) -> u64 {
         let here = self.here();
         here.add(count, 1);
         let stripe = here.stripe;
         let before = stripe.led.load(Relaxed) + stripe.apart.load(Relaxed) - 1;
-        let mean = stripe.load_nanos.load(Relaxed).checked_div(before).unwrap_or(SHORT);
+        let are_short = stripe.load_nanos.load(Relaxed) < before.saturating_mul(SHORT);
         match before {
-            _ if before < SAMPLE || mean >= SHORT => 1,
+            _ if before < SAMPLE || !are_short => 1,
             _ if before.is_multiple_of(SAMPLE) => SAMPLE,
             _ => 0,
         }

@@ -1,9 +1,10 @@
-//! The clock: the only file that reads it, and the timer that wakes those who wait with a bound.
+//! The clock: the only module that reads it, and the timer that wakes those who wait with a bound.
 //!
-//! Time is monotonic, in nanoseconds since the process first asked; it says nothing about the wall.
-//! What other processes must understand is stamped with the time on the wall instead.
-//! A manual clock stands in for it in tests. Used by storages (expiry), `flight` (bounded waits)
-//! and `call` (how long loads take); knows none of them.
+//! Time is monotonic, in nanoseconds since the machine or the process began; it says nothing about
+//! the wall. What other processes must understand is stamped with the time on the wall instead.
+//! `machine` reads the machine's clocks; a manual clock stands in for them in tests. Used by
+//! storages (expiry), `flight` (bounded waits) and `call` (how long loads take); knows none of
+//! them.
 
 use crate::sync;
 use crate::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -11,9 +12,11 @@ use crate::sync::{Condvar, Mutex, MutexGuard};
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+mod machine;
 
 /// A moment: nanoseconds on a clock. 584 years fit.
 pub(crate) type Nanos = u64;
@@ -123,6 +126,14 @@ impl std::fmt::Debug for ManualClock {
     }
 }
 
+/// What a look at the clock told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Look {
+    pub(crate) at: Nanos,
+    /// It may have been so much later at most; 0: that was the time.
+    pub(crate) lag: Nanos,
+}
+
 /// Where a storage gets its time from.
 #[derive(Clone, Default)]
 pub(crate) enum Clock {
@@ -138,13 +149,28 @@ impl Clock {
     #[inline]
     pub(crate) fn now(&self) -> Nanos {
         match self {
-            Clock::System => system_now(),
+            Clock::System => machine::now(),
             Clock::Manual(clock) => {
                 #[cfg(test)]
                 clock.state.reads.fetch_add(1, SeqCst);
                 clock.state.now.load(SeqCst)
             }
         }
+    }
+
+    /// What the time is, unless `end` has come. Costs little as long as the end is far off, and
+    /// tells the end precisely all the same. (Should the kernel's own note of the time stand still
+    /// for longer than [`machine::LAG`], an end is seen late by what it stood still beyond that.)
+    #[inline]
+    pub(crate) fn before(&self, end: Nanos) -> Option<Look> {
+        if let Clock::System = self {
+            let at = machine::about();
+            if at.saturating_add(machine::LAG) < end {
+                return Some(Look { at, lag: machine::LAG });
+            }
+        }
+        let at = self.now();
+        (at < end).then_some(Look { at, lag: 0 })
     }
 
     /// The time on the wall, in nanoseconds since 1970, never twice the same and never earlier than
@@ -182,7 +208,7 @@ impl Clock {
         match self {
             Clock::System => {
                 static LAST: LastStamp = LastStamp::new(0);
-                (&LAST, system_wall())
+                (&LAST, machine::wall())
             }
             Clock::Manual(clock) => {
                 (&clock.state.last, MANUAL.saturating_add(clock.state.now.load(SeqCst)))
@@ -201,20 +227,6 @@ impl Clock {
             Clock::Manual(clock) => &clock.state.alarms,
         }
     }
-}
-
-#[inline]
-#[allow(clippy::disallowed_methods)] // the one place
-fn system_now() -> Nanos {
-    static ZERO: OnceLock<Instant> = OnceLock::new();
-    let zero = *ZERO.get_or_init(Instant::now);
-    Nanos::try_from(zero.elapsed().as_nanos()).unwrap_or(NEVER)
-}
-
-#[allow(clippy::disallowed_methods)] // the one place
-fn system_wall() -> Stamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| Nanos::try_from(since.as_nanos()).unwrap_or(NEVER))
 }
 
 /// Ready once its moment has come; dropped, it takes its waker out again.
@@ -342,7 +354,7 @@ fn timer() -> &'static Alarms {
         let alarms: &'static Alarms = Box::leak(Box::default());
         let run = move || {
             loop {
-                let next = alarms.ring(system_now());
+                let next = alarms.ring(machine::now());
                 let queue = alarms.lock();
                 // What came in since the ring is seen here, or notifies below.
                 let first = queue.due.first_key_value().map(|(&(at, _), _)| at);
@@ -350,7 +362,7 @@ fn timer() -> &'static Alarms {
                     continue;
                 }
                 let sleep = first.map_or(Duration::MAX, |at| {
-                    Duration::from_nanos(at.saturating_sub(system_now()))
+                    Duration::from_nanos(at.saturating_sub(machine::now()))
                 });
                 drop(alarms.earlier.wait_timeout(queue, sleep));
             }
@@ -372,6 +384,38 @@ mod tests {
         assert_eq!(after(5, Duration::from_nanos(7)), 12);
         assert_eq!(after(5, Duration::MAX), NEVER);
         assert_eq!(after(NEVER - 1, Duration::from_secs(1)), NEVER);
+    }
+
+    #[test]
+    fn an_end_is_told_at_its_very_moment_and_not_before() {
+        let clock = Clock::System;
+        // Ends that fall anywhere between two ticks.
+        for nanos in [0, 1, 100_000, 1_300_000, 5_700_000, machine::LAG + 900_000] {
+            let end = after(clock.now(), Duration::from_nanos(nanos));
+            loop {
+                let (before, now) = (clock.before(end), clock.now());
+                match before {
+                    Some(look) => {
+                        assert!(look.at < end && look.at <= now, "{look:?}, {now}, {end}")
+                    }
+                    None => assert!(now >= end, "too early: {now}, {end}"),
+                }
+                if now >= end {
+                    break;
+                }
+            }
+            assert_eq!(clock.before(end), None, "too late, after {nanos} ns");
+        }
+        assert!(clock.before(NEVER).is_some());
+    }
+
+    #[test]
+    fn a_manual_clock_is_exact() {
+        let manual = ManualClock::new();
+        manual.advance(Duration::from_nanos(9));
+        let clock = Clock::Manual(manual);
+        assert_eq!(clock.before(10), Some(Look { at: 9, lag: 0 }));
+        assert_eq!(clock.before(9), None);
     }
 
     struct Tell(mpsc::Sender<()>);

@@ -102,7 +102,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         keep: impl FnOnce(&V) -> bool,
         body: impl FnOnce() -> O,
     ) -> O {
-        match self.run(lead, stopwatch, missed, Some(visit), keep, body) {
+        match self.run(stopwatch, missed, Some(visit), keep, body, lead) {
             Ok((value, leftover)) => {
                 if let Some(leftover) = leftover {
                     block_on(pin!(leftover.write()));
@@ -125,7 +125,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     ) -> O {
         // No rest is held while the write is awaited: it need not be `Send`.
         let (value, leftover) =
-            match self.run_async(lead, stopwatch, missed, Some(visit), keep, body).await {
+            match self.run_async(stopwatch, missed, Some(visit), keep, body, lead).await {
                 Ok(stored) => stored,
                 Err(rest) => return O::from_rest(rest),
             };
@@ -139,7 +139,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     /// `Err`: it has nothing, and the flight goes on.
     async fn seek<'a, M, O: Outcome<M, Value = V>>(
         &self,
-        lead: Lead<'a, K, V>,
+        mut lead: Lead<'a, K, V>,
         visit: &mut Visit<'_, K, V>,
         refuse: Refuse<O>,
         counted: bool,
@@ -150,14 +150,14 @@ impl<K: NearKey, V: Value> Cache<K, V> {
                 if !counted {
                     self.counters.hit();
                 }
-                Self::share(lead, &value);
+                Self::share(&mut lead, &value);
                 Ok(O::from_value(value))
             }
             (Fetched::Failed(error), Some(refuse)) => {
                 if !counted {
                     self.counters.waited();
                 }
-                lead.land(Landing::Refused(error.clone()));
+                lead.land(|| Landing::Refused(error.clone()));
                 Ok(refuse(error))
             }
             (Fetched::Nothing | Fetched::Failed(_), _) => Err(lead),

@@ -7,11 +7,11 @@
 //!
 //! Made by `shard` for the first entry that ends, so that functions without lifetimes have none of
 //! it. A hit may put an end off without a lock; the wheel learns of that when the old end has come.
-//! Reads no clock.
+//! Reads no clock but for that.
 
 use super::policy::SlotId;
 use super::wheel::Wheel;
-use crate::time::{NEVER, Nanos, after};
+use crate::time::{Clock, Look, NEVER, Nanos, after};
 use std::time::Duration;
 
 /// When an entry ends.
@@ -40,14 +40,23 @@ impl Life {
         Life { ends: until.min(now.saturating_add(idle)), until, idle }
     }
 
-    /// When it ends if it was asked for now, if that is to be noted.
+    /// When it ends if it was asked for when the clock was looked at, if that is to be noted. Only
+    /// where the end may have to be put off the clock is looked at again, if that look was not
+    /// precise.
     #[inline]
-    pub(super) fn put_off(self, now: Nanos) -> Option<Nanos> {
-        if self.idle == NEVER {
+    pub(super) fn put_off(self, look: Look, clock: &Clock) -> Option<Nanos> {
+        let Life { ends, until, idle } = self;
+        if idle == NEVER {
             return None;
         }
-        let new = self.until.min(now.saturating_add(self.idle));
-        (new.saturating_sub(self.ends) > self.idle >> STEP).then_some(new)
+        let new = |now: Nanos| until.min(now.saturating_add(idle));
+        let is_due = |now| new(now).saturating_sub(ends) > idle >> STEP;
+        if !is_due(look.at.saturating_add(look.lag)) {
+            return None;
+        }
+        let now = if look.lag == 0 { look.at } else { clock.now() };
+        // What has ended meanwhile does not begin anew: somebody may have seen the end.
+        (now < ends && is_due(now)).then(|| new(now))
     }
 }
 
@@ -89,5 +98,35 @@ impl Lifetimes {
     #[cfg(all(test, shuttle))]
     pub(super) fn len(&self) -> usize {
         self.wheel.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::ManualClock;
+
+    #[test]
+    fn an_end_is_put_off_by_the_precise_time_however_old_the_first_look_is() {
+        let manual = ManualClock::new();
+        let clock = Clock::Manual(manual.clone());
+        let lag = 100_000_000;
+        for idle in [1_000, 1_000_000, lag, 10 * lag, 1_000 * lag] {
+            manual.advance(Duration::from_nanos(idle));
+            let now = clock.now();
+            for behind in [0, 1, lag / 2, lag].into_iter().filter(|behind| *behind < now) {
+                let look = Look { at: now - behind, lag: if behind == 0 { 0 } else { lag } };
+                // One that ends a step and a moment before the new end is put off; one that ends a
+                // step before it is not worth it.
+                let (new, step) = (now + idle, idle >> STEP);
+                assert_eq!(put_off(NEVER, idle, new - step - 1, look, &clock), Some(new));
+                assert_eq!(put_off(NEVER, idle, new - step, look, &clock), None);
+                assert_eq!(put_off(new - 1, idle, new - step - 1, look, &clock), None);
+            }
+            let look = Look { at: now - 1, lag };
+            assert_eq!(put_off(NEVER, idle, now, look, &clock), None, "it has ended meanwhile");
+        }
+        let look = Look { at: 0, lag };
+        assert_eq!(put_off(NEVER, NEVER, 5, look, &clock), None, "no idle time, no other end");
     }
 }

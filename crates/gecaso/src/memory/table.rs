@@ -177,7 +177,7 @@ impl<K: NearKey, V: Value> Table<K, V> {
     #[inline(always)] // a hit of an entry that never expires must not even call
     fn only_reads(&self, found: &Found<'_, K, V>) -> bool {
         let ends = found.expires();
-        ends == NEVER || !found.may_be_put_off() && self.clock().now() < ends
+        ends == NEVER || !found.may_be_put_off() && self.clock().before(ends).is_some()
     }
 
     /// The same whatever it takes.
@@ -192,7 +192,7 @@ impl<K: NearKey, V: Value> Table<K, V> {
             && let Ok(found) = reading.find(hash, may_lie_inline::<K, V>(), false, is)
         {
             let found = found?;
-            if !self.hits(&found, |now| self.prolong(hash, now, &found, is)) {
+            if !self.hits(&found, |_| self.prolong(hash, &found, is)) {
                 return None;
             }
             let value = found.entry().value.clone();
@@ -210,7 +210,7 @@ impl<K: NearKey, V: Value> Table<K, V> {
         let is = |found: &Found<'_, K, V>| query.matches(&found.entry().key);
         let found = shard.find(hash, may_lie_inline::<K, V>(), false, is)?;
         let mut ends = None;
-        if !self.hits(&found, |now| ends = found.put_off(now)) {
+        if !self.hits(&found, |later| ends = Some(later)) {
             return None;
         }
         let (slot, value) = (found.id(), found.entry().value.clone());
@@ -220,35 +220,31 @@ impl<K: NearKey, V: Value> Table<K, V> {
         Some(value)
     }
 
-    /// Whether an entry is fresh that is asked for now. If that puts its end off, calls `prolong`.
+    /// Whether an entry is fresh that is asked for now. If that puts its end off, calls `prolong`
+    /// with the new one.
     fn hits(&self, found: &Found<'_, K, V>, prolong: impl FnOnce(Nanos)) -> bool {
         let ends = found.expires();
         if ends == NEVER {
             return true;
         }
-        let now = self.clock().now();
-        if now < ends && found.put_off(now).is_some() {
-            prolong(now);
+        let Some(look) = self.clock().before(ends) else { return false };
+        if let Some(later) = found.put_off(look, self.clock()) {
+            prolong(later);
         }
-        now < ends
+        true
     }
 
     /// Puts the end of an entry off that was found without the lock, unless somebody has that now:
     /// the next hit may do it.
     #[cold]
-    fn prolong(
-        &self,
-        hash: u64,
-        now: Nanos,
-        found: &Found<'_, K, V>,
-        is: impl Fn(&Found<'_, K, V>) -> bool,
-    ) {
+    fn prolong(&self, hash: u64, found: &Found<'_, K, V>, is: impl Fn(&Found<'_, K, V>) -> bool) {
         let Some(mut shard) = self.part.raw.try_lock(self.part.raw.home(hash)) else { return };
         let Some(found) = shard.find(hash, found.lies_inline(), false, |found| is(found)) else {
             return;
         };
-        if now < found.expires()
-            && let (slot, Some(ends)) = (found.id(), found.put_off(now))
+        let (slot, mut ends) = (found.id(), None);
+        if self.hits(&found, |later| ends = Some(later))
+            && let Some(ends) = ends
         {
             shard.put_off(slot, ends);
         }
@@ -310,8 +306,8 @@ impl<K: NearKey, V: Value> Table<K, V> {
                 let Some(found) = found else { return Lending::Absent };
                 let held = reading.hold(&found);
                 let is_same = |other: &Found<'_, K, V>| ptr::eq(other.entry(), found.entry());
-                let fresh = held.is_some()
-                    && self.hits(&found, |now| self.prolong(hash, now, &found, is_same));
+                let fresh =
+                    held.is_some() && self.hits(&found, |_| self.prolong(hash, &found, is_same));
                 if fresh {
                     found.mark();
                 }
@@ -324,7 +320,7 @@ impl<K: NearKey, V: Value> Table<K, V> {
                     return Lending::Absent;
                 };
                 let (held, mut ends) = (reading.hold(&found), None);
-                let fresh = held.is_some() && self.hits(&found, |now| ends = found.put_off(now));
+                let fresh = held.is_some() && self.hits(&found, |later| ends = Some(later));
                 let slot = found.id();
                 if fresh {
                     self.note(&mut shard, slot, ends, hash);
@@ -358,7 +354,7 @@ impl<K: NearKey, V: Value> Table<K, V> {
             let mut hit = None;
             if let Some(found) = shard.find(hash, false, true, is) {
                 let mut ends = None;
-                if self.hits(&found, |now| ends = found.put_off(now)) {
+                if self.hits(&found, |later| ends = Some(later)) {
                     hit = Some((found.id(), ends));
                 }
             }
@@ -628,7 +624,7 @@ impl<K: NearKey, V: Value> Table<K, V> {
 
     #[inline(always)] // a hit of an entry that never expires must not even call
     fn is_expired(&self, expires: Nanos) -> bool {
-        expires != NEVER && self.clock().now() >= expires
+        expires != NEVER && self.clock().before(expires).is_none()
     }
 
     /// Whether this storage has places at all. If not, nothing may be put.
@@ -736,9 +732,17 @@ pub(super) fn settle<K, V>(
 impl<K, V> Attached<K, V> {
     /// Tells listeners of what left, and drops it; then waits a little for those who are just
     /// reading what else left. Runs foreign code: no lock is held.
+    #[inline]
     pub(super) fn tell(&self, displaced: Displaced<K, V>) {
-        let mut late = displaced.late;
+        let late = displaced.late;
         displaced.tell(self.listener.as_ref());
+        if late.is_some() {
+            self.tell_late(late);
+        }
+    }
+
+    #[inline(never)]
+    fn tell_late(&self, mut late: Option<usize>) {
         for _ in 0..PATIENCE {
             let Some(home) = late else { return };
             thread::yield_now();

@@ -20,7 +20,7 @@ use super::buckets::{Buckets, Cell, Header, PLACES, may_lie_inline};
 use super::by_slot::BySlot;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering, Ordering::Relaxed, fence};
 use crate::sync::{tally, thread};
-use crate::time::{NEVER, Nanos};
+use crate::time::{Clock, Look, NEVER, Nanos};
 use std::mem::MaybeUninit;
 use std::{hint, ptr};
 
@@ -432,10 +432,10 @@ impl<'a, K, V> Found<'a, K, V> {
         !self.array.idle.is_unused()
     }
 
-    /// When it ends that is asked for now, if that is to be noted. Without the lock it may be that
-    /// of the next entry in that place.
-    pub(in super::super) fn put_off(&self, now: Nanos) -> Option<Nanos> {
-        self.array.life_until(self.id(), self.ends).put_off(now)
+    /// When it ends that was asked for when the clock was looked at, if that is to be noted.
+    /// Without the lock it may be that of the next entry in that place.
+    pub(in super::super) fn put_off(&self, look: Look, clock: &Clock) -> Option<Nanos> {
+        self.array.life_until(self.id(), self.ends).put_off(look, clock)
     }
 
     /// Notes a hit.
