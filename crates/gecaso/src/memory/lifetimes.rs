@@ -104,6 +104,10 @@ impl Lifetimes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn life(until: Nanos, idle: Nanos, ends: Nanos) -> Life {
+        Life { ends, until, idle }
+    }
     use crate::time::ManualClock;
 
     #[test]
@@ -119,14 +123,18 @@ mod tests {
                 // One that ends a step and a moment before the new end is put off; one that ends a
                 // step before it is not worth it.
                 let (new, step) = (now + idle, idle >> STEP);
-                assert_eq!(put_off(NEVER, idle, new - step - 1, look, &clock), Some(new));
-                assert_eq!(put_off(NEVER, idle, new - step, look, &clock), None);
-                assert_eq!(put_off(new - 1, idle, new - step - 1, look, &clock), None);
+                assert_eq!(life(NEVER, idle, new - step - 1).put_off(look, &clock), Some(new));
+                assert_eq!(life(NEVER, idle, new - step).put_off(look, &clock), None);
+                assert_eq!(life(new - 1, idle, new - step - 1).put_off(look, &clock), None);
             }
             let look = Look { at: now - 1, lag };
-            assert_eq!(put_off(NEVER, idle, now, look, &clock), None, "it has ended meanwhile");
+            assert_eq!(
+                life(NEVER, idle, now).put_off(look, &clock),
+                None,
+                "it has ended meanwhile"
+            );
         }
         let look = Look { at: 0, lag };
-        assert_eq!(put_off(NEVER, NEVER, 5, look, &clock), None, "no idle time, no other end");
+        assert_eq!(life(NEVER, NEVER, 5).put_off(look, &clock), None, "no idle time, no other end");
     }
 }
