@@ -75,8 +75,11 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     /// A call that has found nothing looks again, to know since when.
     #[inline(never)] // leaves the registers to the hit path
     fn find_again<Q: Query<K>>(&self, query: &Q, hash: u64) -> Result<V, Missed<K>> {
-        let puts = self.near.puts(hash);
-        self.near.get(query, hash).ok_or_else(|| Self::miss(query, hash, Some(puts)))
+        let puts = Some(self.near.puts(hash));
+        if self.near.lacks(query, hash) {
+            return Err(Self::miss(query, hash, puts));
+        }
+        self.near.get(query, hash).ok_or_else(|| Self::miss(query, hash, puts))
     }
 
     fn miss<Q: Query<K>>(query: &Q, hash: u64, puts: Option<u64>) -> Missed<K> {

@@ -153,10 +153,13 @@ impl<K: NearKey, V: Value> Table<K, V> {
     /// THE HIT PATH: a fresh value, noted by the policy.
     #[inline]
     pub(crate) fn get<Q: Query<K>>(&self, query: &Q, hash: u64) -> Option<V> {
-        if Q::is_plain_with::<V>()
-            && self.order == Order::Adaptive
-            && let Some(reading) = self.part.raw.read(hash)
-        {
+        if !Q::is_plain_with::<V>() {
+            return self.get_foreign(query, hash);
+        }
+        if self.order == Order::Lru {
+            return self.get_locked(query, hash);
+        }
+        if let Some(reading) = self.part.raw.read(hash) {
             let is = |entry: &Entry<K, V>| query.matches(&entry.key);
             match reading.first(hash, may_lie_inline::<K, V>(), is) {
                 First::Absent => return None,
@@ -173,6 +176,14 @@ impl<K: NearKey, V: Value> Table<K, V> {
         self.get_slowly(query, hash)
     }
 
+    /// Whether there is no entry for a key: told without a lock, and only if that is plain to see.
+    pub(crate) fn lacks<Q: Query<K>>(&self, query: &Q, hash: u64) -> bool {
+        let Some(reading) = self.part.raw.read(hash) else { return false };
+        let inline = Q::is_plain_with::<V>() && may_lie_inline::<K, V>();
+        let is = |_: &Entry<K, V>| true;
+        matches!(reading.first(hash, inline, is), First::Absent)
+    }
+
     /// Whether a hit is one, and has nothing to note but itself.
     #[inline(always)] // a hit of an entry that never expires must not even call
     fn only_reads(&self, found: &Found<'_, K, V>) -> bool {
@@ -180,15 +191,11 @@ impl<K: NearKey, V: Value> Table<K, V> {
         ends == NEVER || !found.may_be_put_off() && self.clock().before(ends).is_some()
     }
 
-    /// The same whatever it takes.
+    /// The same, whatever it takes.
     #[inline(never)] // the hit path above keeps its values in registers
     fn get_slowly<Q: Query<K>>(&self, query: &Q, hash: u64) -> Option<V> {
-        if !Q::is_plain_with::<V>() {
-            return self.get_foreign(query, hash);
-        }
         let is = |found: &Found<'_, K, V>| query.matches(&found.entry().key);
-        if self.order == Order::Adaptive
-            && let Some(reading) = self.part.raw.read(hash)
+        if let Some(reading) = self.part.raw.read(hash)
             && let Ok(found) = reading.find(hash, may_lie_inline::<K, V>(), false, is)
         {
             let found = found?;
@@ -205,8 +212,19 @@ impl<K: NearKey, V: Value> Table<K, V> {
     }
 
     /// The same under the lock: in LRU order, and for a thread that cannot do without.
+    #[inline(never)]
     fn get_locked<Q: Query<K>>(&self, query: &Q, hash: u64) -> Option<V> {
         let mut shard = self.lock(hash);
+        let is = |entry: &Entry<K, V>| query.matches(&entry.key);
+        match shard.first(hash, may_lie_inline::<K, V>(), is) {
+            First::Absent => return None,
+            First::Found(found) if self.only_reads(&found) => {
+                let (slot, value) = (found.id(), found.entry().value.clone());
+                self.note(&mut shard, slot, None, hash);
+                return Some(value);
+            }
+            First::Found(_) | First::Unsure => {}
+        }
         let is = |found: &Found<'_, K, V>| query.matches(&found.entry().key);
         let found = shard.find(hash, may_lie_inline::<K, V>(), false, is)?;
         let mut ends = None;
@@ -215,8 +233,6 @@ impl<K: NearKey, V: Value> Table<K, V> {
         }
         let (slot, value) = (found.id(), found.entry().value.clone());
         self.note(&mut shard, slot, ends, hash);
-        drop(shard);
-        self.part.raw.count_hit();
         Some(value)
     }
 
@@ -250,12 +266,13 @@ impl<K: NearKey, V: Value> Table<K, V> {
         }
     }
 
-    /// Notes a hit under the lock; `ends`, if that puts the entry's end off.
+    /// Notes a hit under the lock, and counts it; `ends`, if that puts the entry's end off.
     #[inline]
     fn note(&self, shard: &mut Locked<'_, K, V>, slot: SlotId, ends: Option<Nanos>, hash: u64) {
         if let Some(ends) = ends {
             shard.put_off(slot, ends);
         }
+        shard.count_hit();
         match self.order {
             Order::Adaptive => {
                 shard.mark(slot);
@@ -341,8 +358,8 @@ impl<K: NearKey, V: Value> Table<K, V> {
         }
         if self.order == Order::Adaptive {
             self.bound.tuner.hit(hash);
+            self.part.raw.count_hit();
         }
-        self.part.raw.count_hit();
         Lending::Lent(entry)
     }
 
@@ -358,11 +375,11 @@ impl<K: NearKey, V: Value> Table<K, V> {
                     hit = Some((found.id(), ends));
                 }
             }
-            if let Some((slot, ends)) = hit {
-                self.note(&mut shard, slot, ends, hash);
+            match hit {
+                Some((slot, ends)) => self.note(&mut shard, slot, ends, hash),
+                None => shard.count_hit(), // it has left since
             }
         }
-        self.part.raw.count_hit();
         Some(entry.value.clone())
     }
 
@@ -422,8 +439,12 @@ impl<K: NearKey, V: Value> Table<K, V> {
                 _ if puts == Some(shard.puts()) && !shard.has_ending() => Ok(None),
                 Some(new) if plain => {
                     let inline = matches!(new, Stored::Inline(_));
-                    let is = |found: &Found<'_, K, V>| found.entry().key == new.entry().key;
-                    let found = shard.find(hash, inline, false, is);
+                    let is = |entry: &Entry<K, V>| entry.key == new.entry().key;
+                    let found = match shard.first(hash, inline, is) {
+                        First::Absent => None,
+                        First::Found(found) => Some(found),
+                        First::Unsure => shard.find(hash, inline, false, |found| is(found.entry())),
+                    };
                     Ok(found.map(|found| (found.id(), found.expires())))
                 }
                 _ => Self::foreign(&shard, hash, known),
@@ -647,7 +668,8 @@ impl<K: NearKey, V: Value> Table<K, V> {
 
     /// Hits so far: what `get` and `with` have found.
     pub(crate) fn hits_so_far(&self) -> u64 {
-        self.part.raw.hits()
+        let locked = (0..self.part.raw.shards()).map(|home| self.part.raw.lock(home).hits());
+        locked.sum::<u64>() + self.part.raw.hits()
     }
 
     /// Entries now, and what they weigh.

@@ -103,7 +103,13 @@ impl Lanes {
         self.lanes.iter().take(lane::used())
     }
 
-    /// What is held now. Complete for what was taken out of the index before `all_left` said so.
+    /// Whether anything is held now. For what was taken out of the array before `all_left` said so,
+    /// this and `held` tell all.
+    pub(super) fn holds_any(&self) -> bool {
+        self.held().next().is_some()
+    }
+
+    /// What is held now.
     pub(super) fn held(&self) -> impl Iterator<Item = usize> {
         let holds = self.used().flat_map(|lane| &lane.holds);
         // Acquire: who has let go is done with the entry.

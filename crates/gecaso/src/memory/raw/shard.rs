@@ -70,6 +70,8 @@ pub(super) struct Core<K, V> {
     pub(super) replaced: Vec<Box<Array<K, V>>>,
     /// How often entries have got other places.
     pub(super) moves: u64,
+    /// Hits under the lock.
+    pub(super) hits: u64,
     pub(super) evictions: u64,
     pub(super) expirations: u64,
 }
@@ -96,6 +98,7 @@ impl<K, V> Part<K, V> {
             limbo: Vec::new(),
             replaced: Vec::new(),
             moves: 0,
+            hits: 0,
             evictions: 0,
             expirations: 0,
         };
@@ -141,7 +144,7 @@ impl<K, V> Part<K, V> {
         self.lanes.count_hit();
     }
 
-    /// Hits so far.
+    /// Hits without a lock so far.
     pub(in super::super) fn hits(&self) -> u64 {
         self.lanes.hits()
     }

@@ -11,7 +11,7 @@ use super::super::policy::AnyPolicy;
 use super::super::policy::{Policy, Rule, SlotId, Slots};
 use super::super::removal::RemovalCause;
 use super::super::weights::Weights;
-use super::array::{Array, Found, tag};
+use super::array::{Array, First, Found, tag};
 use super::buckets::Cell;
 use super::shard::{Core, Head, Part, Shard, array};
 use crate::sync::MutexGuard;
@@ -89,6 +89,21 @@ impl<'a, K, V> Writing<'a, K, V> {
     /// The array; there are entries, and so there is one.
     fn full(&self) -> &'a Array<K, V> {
         self.array().expect("a shard with entries has an array")
+    }
+
+    /// As `Reading::first`.
+    #[inline]
+    pub(in super::super) fn first(
+        &self,
+        hash: u64,
+        inline: bool,
+        is: impl FnOnce(&Entry<K, V>) -> bool,
+    ) -> First<'_, K, V> {
+        match self.array() {
+            // SAFETY: as in `find`.
+            Some(array) => unsafe { array.first(hash, inline, is) },
+            None => First::Absent,
+        }
     }
 
     /// As `Reading::find`.
@@ -203,6 +218,17 @@ impl<'a, K, V> Writing<'a, K, V> {
     #[inline]
     pub(in super::super) fn follow(&mut self, rule: Rule) {
         self.core.policy.follow(rule);
+    }
+
+    /// Counts a hit under the lock.
+    #[inline]
+    pub(in super::super) fn count_hit(&mut self) {
+        self.core.hits += 1;
+    }
+
+    /// Hits under the lock so far.
+    pub(in super::super) fn hits(&self) -> u64 {
+        self.core.hits
     }
 
     /// Notes a hit.
@@ -396,35 +422,53 @@ impl<'a, K, V> Writing<'a, K, V> {
     /// As `settle`, at once.
     fn settle_now(&mut self, to: &mut impl FnMut(Stored<K, V>, RemovalCause)) -> bool {
         let drops = self.part.about.drops;
-        // Before the look at the holds: who lets go of one after that look sees this.
-        self.shard.waits.store(drops, Ordering::SeqCst);
         if !self.part.lanes.all_left() {
+            // Somebody may hold some of it; who lets go of that comes back.
+            self.shard.waits.store(drops, Ordering::SeqCst);
             return false;
         }
+        self.core.replaced.clear();
+        if self.part.lanes.holds_any() {
+            self.keep_held(to);
+            return true;
+        }
+        for (stored, cause) in self.core.limbo.drain(..) {
+            if drops {
+                to(stored, cause);
+            } // else its drop runs no code of a user's: here, under the lock
+        }
+        if self.core.len == 0 {
+            self.core.limbo = Vec::new();
+        }
+        if self.shard.waits.load(Ordering::Relaxed) {
+            self.shard.waits.store(false, Ordering::SeqCst);
+        }
+        true
+    }
+
+    /// Hands out what nobody holds. All who were inside have left.
+    #[cold]
+    fn keep_held(&mut self, to: &mut impl FnMut(Stored<K, V>, RemovalCause)) {
+        let drops = self.part.about.drops;
+        // Before the look at the holds: who lets go of one after that look sees this.
+        self.shard.waits.store(drops, Ordering::SeqCst);
         let held: Vec<usize> = self.part.lanes.held().collect();
         let is_held = |stored: &Stored<K, V>| match stored {
             Stored::Inline(_) => false,
             Stored::Shared(entry) => held.contains(&Arc::as_ptr(entry).addr()),
         };
-        let core = &mut *self.core;
-        core.replaced.clear();
         let mut stays = Vec::new();
-        for (stored, cause) in core.limbo.drain(..) {
+        for (stored, cause) in self.core.limbo.drain(..) {
             if is_held(&stored) {
                 stays.push((stored, cause));
             } else if drops {
                 to(stored, cause);
-            } // else its drop runs no code of a user's: here, under the lock
+            } // else as above
         }
         if stays.is_empty() {
             self.shard.waits.store(false, Ordering::SeqCst);
-            if core.len == 0 {
-                core.limbo = Vec::new();
-            }
-        } else {
-            core.limbo = stays;
         }
-        true
+        self.core.limbo = stays;
     }
 
     /// Gives memory back if most places are empty: what is left goes into a smaller array, all at
