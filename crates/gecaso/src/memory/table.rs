@@ -177,7 +177,7 @@ impl<K: NearKey, V: Value> Table<K, V> {
     }
 
     /// Whether there is no entry for a key: told without a lock, and only if that is plain to see.
-    pub(crate) fn lacks<Q: Query<K>>(&self, query: &Q, hash: u64) -> bool {
+    pub(crate) fn lacks<Q: Query<K>>(&self, _: &Q, hash: u64) -> bool {
         let Some(reading) = self.part.raw.read(hash) else { return false };
         let inline = Q::is_plain_with::<V>() && may_lie_inline::<K, V>();
         let is = |_: &Entry<K, V>| true;

@@ -24,8 +24,12 @@ use crate::time::{Clock, Look, NEVER, Nanos};
 use std::mem::MaybeUninit;
 use std::{hint, ptr};
 
-/// Entries in so many buckets, at most. Beyond it too many are not at home.
-const MOST: (usize, usize) = (23, 4);
+/// Entries for each bucket on average, at most: of seven places, since nothing ever moves to where
+/// it would be at home. With four, one in twelve is not at home; with five, one in five.
+const MOST: usize = 4;
+/// The same in large arrays, where memory counts for more.
+const MOST_IN_LARGE: usize = 5;
+const LARGE: usize = 4096;
 /// Where in the tags the count of those that passed is.
 pub(super) const PASSED: u32 = 56;
 const EACH: u64 = 0x00_01_01_01_01_01_01_01;
@@ -35,6 +39,8 @@ const PATIENCE: usize = if cfg!(shuttle) { 2 } else { 64 };
 const MOST_SLOTS: usize = 1 << 30;
 
 pub(super) struct Array<K, V> {
+    /// How many entries there is room for.
+    room: usize,
     pub(super) buckets: Buckets<K, V>,
     /// The lower half of each entry's hash, by slot.
     pub(super) hashes: Box<[AtomicU32]>,
@@ -106,12 +112,13 @@ pub(super) fn joined(bucket: usize, at: usize) -> SlotId {
 impl<K, V> Array<K, V> {
     /// With room for so many entries.
     pub(super) fn new(entries: usize) -> Self {
-        let buckets = (entries * MOST.1).div_ceil(MOST.0).max(1);
+        let most = if entries < LARGE { MOST } else { MOST_IN_LARGE };
+        let buckets = entries.div_ceil(most).max(1);
         assert!(buckets < MOST_SLOTS / PLACES, "a shard has under 2^30 slots");
         let hashes = (0..buckets * PLACES).map(|_| AtomicU32::new(0)).collect();
         let slots = buckets * PLACES;
         let (ends, idle) = (BySlot::new(slots), BySlot::new(slots));
-        Array { buckets: Buckets::new(buckets), hashes, ends, idle }
+        Array { room: buckets * most, buckets: Buckets::new(buckets), hashes, ends, idle }
     }
 
     pub(super) fn count(&self) -> usize {
@@ -120,7 +127,7 @@ impl<K, V> Array<K, V> {
 
     /// How many entries there is room for.
     pub(super) fn room(&self) -> usize {
-        self.count() * MOST.0 / MOST.1
+        self.room
     }
 
     pub(super) fn places(&self) -> usize {
@@ -133,9 +140,14 @@ impl<K, V> Array<K, V> {
         ((u64::from(hash) * self.count() as u64) >> 32) as usize
     }
 
+    /// Where an entry with this hash goes that finds a bucket full: from its home to one that only
+    /// some of those at home there go to, and on from there.
     #[inline]
-    pub(super) fn next(&self, bucket: usize) -> usize {
-        if bucket + 1 < self.count() { bucket + 1 } else { 0 }
+    pub(super) fn next(&self, bucket: usize, hash: u32, from_home: bool) -> usize {
+        let others = self.count() as u64 - 1;
+        let jump = if from_home { (u64::from(hash as u16) * others) >> 16 } else { 0 };
+        let next = bucket + 1 + jump as usize;
+        if next < self.count() { next } else { next - self.count() }
     }
 
     #[inline]
@@ -198,7 +210,7 @@ impl<K, V> Array<K, V> {
             return Ok(None);
         }
         let (mut bucket, wanted) = (self.home(hash as u32), tag(hash, inline));
-        let (mut buckets, mut patience) = (self.count(), PATIENCE);
+        let (mut looks, mut patience) = (0, PATIENCE);
         loop {
             // SAFETY: `home` and `next` give numbers below the count.
             let header = unsafe { self.buckets.header(bucket) };
@@ -233,11 +245,11 @@ impl<K, V> Array<K, V> {
                 }
                 continue;
             }
-            buckets -= 1;
-            if tags >> PASSED == 0 || buckets == 0 {
+            if tags >> PASSED == 0 || looks == self.count() {
                 return Ok(None);
             }
-            bucket = self.next(bucket);
+            bucket = self.next(bucket, hash as u32, looks == 0);
+            looks += 1;
         }
     }
 
@@ -456,10 +468,11 @@ impl<K, V> Array<K, V> {
     pub(super) fn check(&self) {
         let mut passed = vec![0; self.count()];
         for id in self.slots_of(0..self.count()) {
-            let (mut bucket, home) = (self.home(self.hash(id)), split(id).0);
-            while bucket != home {
+            let (hash, last) = (self.hash(id), split(id).0);
+            let (mut bucket, mut from_home) = (self.home(hash), true);
+            while bucket != last {
                 passed[bucket] += 1;
-                bucket = self.next(bucket);
+                bucket = self.next(bucket, hash, std::mem::take(&mut from_home));
             }
         }
         for (bucket, passed) in passed.into_iter().enumerate() {

@@ -32,7 +32,7 @@ impl<K, V> Array<K, V> {
     /// Puts an entry in, which nobody looks for yet. Only under the lock; there is room.
     #[inline]
     pub(super) fn insert(&self, hash: u32, tag: u64, cell: Cell<K, V>, life: Life) -> SlotId {
-        let mut bucket = self.home(hash);
+        let (mut bucket, mut from_home) = (self.home(hash), true);
         loop {
             let header = self.header(bucket);
             let tags = header.tags.load(Relaxed);
@@ -40,7 +40,7 @@ impl<K, V> Array<K, V> {
             if free == 0 {
                 // Before the entry is there: who looks for it then goes on.
                 self.pass(bucket, 1);
-                bucket = self.next(bucket);
+                bucket = self.next(bucket, hash, std::mem::take(&mut from_home));
                 continue;
             }
             let at = free.trailing_zeros() as usize / 8;
@@ -92,10 +92,11 @@ impl<K, V> Array<K, V> {
         header.tags.store(tags & !(0xFF << (8 * at)), Ordering::Release);
         let version = header.version.load(Relaxed);
         header.version.store(version.wrapping_add(2), Ordering::Release);
-        let mut passed = self.home(self.hash(id));
+        let hash = self.hash(id);
+        let (mut passed, mut from_home) = (self.home(hash), true);
         while passed != bucket {
             self.pass(passed, -1);
-            passed = self.next(passed);
+            passed = self.next(passed, hash, std::mem::take(&mut from_home));
         }
         // SAFETY: as in `replace`.
         unsafe { old.assume_init().into_stored(lies_inline(tag)) }
