@@ -1,12 +1,13 @@
 //! A decorated function: what the package's `Cached` inherits from.
 //!
-//! The hit path is in `raw/entry`, everything that is not in a hurry is here. Conventions, names and
-//! words are the package's, in Python.
+//! The hit path is in `raw/entry`, everything that is not in a hurry is here. Conventions, names
+//! and words are the package's, in Python.
 
 use crate::awaiting::Awaiting;
 use crate::failed;
+use crate::identity::Tied;
 use crate::near::Near;
-use crate::raw::arguments::{Call, FEW, Key, Parameter, Parts, Signature, to_object};
+use crate::raw::arguments::{Call, FEW, Holding, Key, Parameter, Parts, Signature, to_object};
 use crate::raw::compare::Hashed;
 use crate::raw::entry::{self, Kept};
 use crate::raw::object::{self, Object};
@@ -51,23 +52,10 @@ impl Inner {
         self.copy.is_some()
     }
 
-    /// The key of parts, if the entry has to go with one of them.
-    pub(crate) fn tied(&self, parts: &Parts) -> Option<Key<false>> {
-        // SAFETY: those who have parts in hand hold the interpreter's lock.
-        #[allow(unsafe_code)]
-        parts.has_tokens().then(|| Key(unsafe { to_object(parts.as_slice(), self.single) }))
-    }
-
     /// A copy of a value, or null and an exception.
     pub(crate) fn copy(&self, py: Python<'_>, value: Object) -> *mut ffi::PyObject {
         let Some(copy) = &self.copy else { return value.into_ptr() };
-        match copy.bind(py).call1((value.bind(py),)) {
-            Ok(copied) => copied.into_ptr(),
-            Err(error) => {
-                error.restore(py);
-                std::ptr::null_mut()
-            }
-        }
+        entry::call_one(&copy.bind(py), value.bind(py))
     }
 
     /// The name of the function, for messages.
@@ -223,18 +211,15 @@ impl Function {
     ) -> PyResult<()> {
         let inner = slf.get().inner();
         let value = Object::from(value);
-        let tied = slf.get().with_key(args, kwargs, |call, tied| match call {
-            Either::Plain(call) => {
-                drop(calls::insert(&inner.cache, call, value));
-                tied.map(|key| (call.hash, key))
-            }
-            Either::Foreign(call) => {
-                drop(calls::insert(&inner.cache, call, value));
-                tied.map(|key| (call.hash, key))
-            }
+        let tied = slf.get().with_key(args, kwargs, |call, tied| {
+            drop(match call {
+                Either::Plain(call) => calls::insert(&inner.cache, call, value),
+                Either::Foreign(call) => calls::insert(&inner.cache, call, value),
+            });
+            tied
         })?;
-        if let Some((hash, key)) = tied {
-            crate::identity::stored(slf, hash, &key);
+        if let Some(tied) = tied {
+            tied.stored(slf);
         }
         Ok(())
     }
@@ -251,10 +236,11 @@ impl Function {
         let inner = slf.get().inner();
         let kept = Kept::from_python(args, kwargs);
         let mut parts = Parts::new();
-        let Hashed { hash, is_plain } = entry::key_of_kept(py, inner, &kept, &mut parts)?;
+        let hashed = entry::key_of_kept(py, inner, &kept, &mut parts)?;
+        let Hashed { hash, is_plain } = hashed;
         let raised = Cell::new(false);
         let single = inner.is_single();
-        let tied = inner.tied(&parts);
+        let tied = Tied::of(&parts, hashed);
         let parts = parts.as_slice();
         let missed = match is_plain {
             true => calls::missed(
@@ -267,14 +253,14 @@ impl Function {
             ),
         };
         if inner.is_async {
-            let awaiting = Awaiting::new(slf, missed, hash, tied, kept, true);
+            let awaiting = Awaiting::new(slf, missed, tied, kept, true);
             return Ok(awaiting.into_bound(py)?.into_any());
         }
         let body = || entry::run_kept(inner, &kept);
         let reload = || calls::reload(&inner.cache, missed, body);
         let value = failed::caught(py, || crate::chain::within(py, reload))?;
-        if let Some(key) = &tied {
-            crate::identity::stored(slf, hash, key);
+        if let Some(tied) = &tied {
+            tied.stored(slf);
         }
         Ok(value.bind(py))
     }
@@ -384,16 +370,17 @@ impl Function {
         &self,
         args: &Bound<'_, PyTuple>,
         kwargs: Option<&Bound<'_, PyDict>>,
-        act: impl FnOnce(Either<'_>, Option<Key<false>>) -> T,
+        act: impl FnOnce(Either<'_>, Option<Tied>) -> T,
     ) -> PyResult<T> {
         let py = args.py();
         let inner = self.inner();
         let kept = Kept::from_python(args, kwargs);
         let mut parts = Parts::new();
-        let Hashed { hash, is_plain } = entry::key_of_kept(py, inner, &kept, &mut parts)?;
+        let hashed = entry::key_of_kept(py, inner, &kept, &mut parts)?;
+        let Hashed { hash, is_plain } = hashed;
         let raised = Cell::new(false);
         let single = inner.is_single();
-        let tied = inner.tied(&parts);
+        let tied = Tied::of(&parts, hashed);
         let parts = parts.as_slice();
         let done = match is_plain {
             true => act(Either::Plain(&Call { hash, parts, single, raised: &raised }), tied),
@@ -405,48 +392,22 @@ impl Function {
         }
     }
 
-    /// Removes an entry whose key nobody can ask for any more.
-    pub(crate) fn forget(&self, hash: u64, key: &Key<false>) {
-        self.by_key(hash, key, |inner, call| match call {
-            Either::Plain(call) => drop(calls::invalidate(&inner.cache, call)),
-            Either::Foreign(call) => drop(calls::invalidate(&inner.cache, call)),
+    /// Removes an entry that has this token in its key: nobody can ask for it any more.
+    pub(crate) fn forget(&self, hash: u64, is_plain: bool, token: &Object) {
+        let cache = &self.inner().cache;
+        drop(match is_plain {
+            true => calls::invalidate(cache, &Holding::<true> { hash, part: token }),
+            false => calls::invalidate(cache, &Holding::<false> { hash, part: token }),
         });
     }
 
-    /// Whether there is an entry with this key.
-    pub(crate) fn holds(&self, hash: u64, key: &Key<false>) -> bool {
-        self.by_key(hash, key, |inner, call| match call {
-            Either::Plain(call) => calls::peek(&inner.cache, call).is_some(),
-            Either::Foreign(call) => calls::peek(&inner.cache, call).is_some(),
-        })
-    }
-
-    #[allow(unsafe_code)]
-    fn by_key<T>(&self, hash: u64, key: &Key<false>, act: impl Fn(&Inner, Either<'_>) -> T) -> T {
-        let inner = self.inner();
-        let object = key.0.as_ptr();
-        let mut parts = match inner.is_single() {
-            true => Parts::of([object].into_iter()),
-            // SAFETY: keys of more than one part are tuples, and the lock is held.
-            false => unsafe {
-                let count = ffi::PyTuple_GET_SIZE(object);
-                Parts::of((0..count).map(|at| ffi::PyTuple_GET_ITEM(object, at)))
-            },
-        };
-        let raised = Cell::new(false);
-        let single = inner.is_single();
-        // SAFETY: the parts are those of a key that lives. They have been hashed before.
-        let is_plain = unsafe { parts.hash(false).is_ok_and(|hashed| hashed.is_plain) };
-        let parts = parts.as_slice();
-        let done = match is_plain {
-            true => act(inner, Either::Plain(&Call { hash, parts, single, raised: &raised })),
-            false => act(inner, Either::Foreign(&Call { hash, parts, single, raised: &raised })),
-        };
-        if raised.get() {
-            // SAFETY: an exception is set, and nobody is there to get it.
-            unsafe { ffi::PyErr_Clear() };
+    /// Whether there is such an entry.
+    pub(crate) fn holds(&self, hash: u64, is_plain: bool, token: &Object) -> bool {
+        let cache = &self.inner().cache;
+        match is_plain {
+            true => calls::peek(cache, &Holding::<true> { hash, part: token }).is_some(),
+            false => calls::peek(cache, &Holding::<false> { hash, part: token }).is_some(),
         }
-        done
     }
 }
 

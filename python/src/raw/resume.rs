@@ -1,5 +1,7 @@
 //! One step of a coroutine.
 
+use super::{calling, entry};
+use pyo3::exceptions::{PyStopIteration, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use std::ptr::null_mut;
@@ -20,12 +22,58 @@ pub(crate) fn send<'py>(
     let mut result = null_mut();
     // SAFETY: both are valid, and the lock is held, as `py` says; the result is ours.
     unsafe {
-        match ffi::PyIter_Send(coroutine.as_ptr(), value.as_ptr(), &mut result) {
+        match calling::send(coroutine.as_ptr(), value.as_ptr(), &mut result) {
             ffi::PySendResult::PYGEN_NEXT => Ok(Step::Yielded(Bound::from_owned_ptr(py, result))),
             ffi::PySendResult::PYGEN_RETURN => {
                 Ok(Step::Returned(Bound::from_owned_ptr(py, result)))
             }
             ffi::PySendResult::PYGEN_ERROR => Err(PyErr::fetch(py)),
         }
+    }
+}
+
+/// Raises an exception in a coroutine, where it waits.
+pub(crate) fn throw<'py>(
+    coroutine: &Bound<'py, PyAny>,
+    error: Bound<'py, PyAny>,
+) -> PyResult<Step<'py>> {
+    let py = coroutine.py();
+    let result = entry::call_one(&coroutine.getattr("throw")?, error);
+    // SAFETY: the result is ours, or null and an exception.
+    match unsafe { Bound::from_owned_ptr_or_err(py, result) } {
+        Ok(on) => Ok(Step::Yielded(on)),
+        Err(error) if error.is_instance_of::<PyStopIteration>(py) => {
+            error.value(py).getattr("value").map(Step::Returned)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Ends a coroutine where it waits.
+pub(crate) fn close(coroutine: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = coroutine.py();
+    let Some(close) = coroutine.getattr_opt("close")? else { return Ok(()) };
+    // SAFETY: valid, and the lock is held; the result is ours, or null and an exception.
+    unsafe {
+        let result = calling::vectorcall(close.as_ptr(), std::ptr::null(), 0, null_mut());
+        Bound::from_owned_ptr_or_err(py, result).map(drop)
+    }
+}
+
+/// What drives a body, of what it returned: itself, or what `await` would ask it for.
+pub(crate) fn awaited<'py>(body: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: only asks for the type.
+    let is_itself = unsafe {
+        ffi::PyCoro_CheckExact(body.as_ptr()) != 0 || ffi::PyGen_CheckExact(body.as_ptr()) != 0
+    };
+    if is_itself {
+        return Ok(body);
+    }
+    match body.get_type().getattr_opt("__await__")? {
+        Some(get) => get.call1((&body,)),
+        None => Err(PyTypeError::new_err(format!(
+            "object {} can't be used in 'await' expression",
+            body.get_type().name()?
+        ))),
     }
 }
