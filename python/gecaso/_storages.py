@@ -82,6 +82,7 @@ class _Native(BaseStorage):
                     rest=None,
                     more=None,
                     make_key=None,
+                    encoded=None,
                     copy=None,
                     ttl=None,
                     is_async=False,

@@ -14,7 +14,7 @@ use crate::identity::Tied;
 use crate::raw::arguments::Key;
 use crate::raw::entry::{Kept, run_kept};
 use crate::raw::object::Object;
-use crate::raw::resume::{self, Step};
+use crate::raw::resume::{self, Resumable, Resumed, Step};
 use gecaso::face::calls::{self, Missed};
 use pyo3::exceptions::{
     PyRuntimeError, PyRuntimeWarning, PyStopIteration, PyTypeError, PyValueError,
@@ -542,6 +542,15 @@ fn stopped<'py>(py: Python<'py>, step: PyResult<Step<'py>>) -> PyResult<Bound<'p
     }
 }
 
+impl Resumable for Awaiting {
+    const RESUMED: Resumed = |awaiting, value| match awaiting.cast::<Awaiting>() {
+        Ok(awaiting) => awaiting.get().go_on(awaiting.py(), Resume::Send(value.into())),
+        Err(error) => Err(error.into()),
+    };
+}
+
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<Awaiting>()
+    module.add_class::<Awaiting>()?;
+    resume::install::<Awaiting>(&module.py().get_type::<Awaiting>());
+    Ok(())
 }

@@ -2,7 +2,7 @@
 //! place. When such an object goes, so do the entries that it was an argument of.
 //!
 //! That is what makes methods safe to cache: each instance has entries of its own, and they end
-//! with it. Called by `raw/arguments` for each such argument, and by `function` when an entry is stored.
+//! with it. Called by `raw/arguments` for each such argument, and where an entry is stored.
 
 #![allow(unsafe_code)] // looks at types by their slots
 

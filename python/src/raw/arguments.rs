@@ -231,8 +231,8 @@ impl Signature {
         Some(unsafe { std::slice::from_raw_parts(given.args, given.count) })
     }
 
-    /// The parts of a call of a simple signature with few parameters, in `room`. `None`: the call is
-    /// for [`bind`](Self::bind), which knows all cases.
+    /// The parts of a call of a simple signature with few parameters, in `room`. `None`: the call
+    /// is for [`bind`](Self::bind), which knows all cases.
     ///
     /// # Safety
     ///

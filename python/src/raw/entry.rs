@@ -58,12 +58,20 @@ enum Quick {
 /// What a look-up came to.
 enum Looked {
     Hit(Object),
-    /// With what the entry has to go with, if it has to.
-    Miss(Missed<Key<false>>, Option<Tied>),
+    Miss(Missed<Key<false>>, Beside),
     /// The call does not fit the signature: the body says how.
     Unbound,
     /// An exception is set.
     Raised,
+}
+
+/// What a miss comes with, beside its key.
+#[derive(Default)]
+struct Beside {
+    /// What the entry has to go with, if it has to.
+    tied: Option<Tied>,
+    /// The key as the body is given it.
+    encoded: Option<Object>,
 }
 
 /// Looks a call up, if that can be done without running anything of a user's.
@@ -139,7 +147,10 @@ unsafe fn look_long(inner: &Inner, given: Given) -> Looked {
         match found {
             _ if raised.get() => Looked::Raised,
             Ok(value) => Looked::Hit(value),
-            Err(missed) => Looked::Miss(missed, Tied::of(&parts, hashed)),
+            Err(missed) => {
+                let encoded = inner.is_encoded().then(|| Object::from_borrowed(given[0]));
+                Looked::Miss(missed, Beside { tied: Tied::of(&parts, hashed), encoded })
+            }
         }
     }
 }
@@ -154,7 +165,16 @@ unsafe fn look_long(inner: &Inner, given: Given) -> Looked {
 pub(crate) unsafe fn key(inner: &Inner, given: Given, parts: &mut Parts) -> Option<Option<Hashed>> {
     // SAFETY: the caller's.
     unsafe {
-        if let Some(make_key) = &inner.make_key {
+        if inner.is_encoded() {
+            let key = Python::attach(|py| match inner.encode(py, given) {
+                Ok(key) => Some(Object::from(key)),
+                Err(error) => {
+                    error.restore(py);
+                    None
+                }
+            })?;
+            *parts = Parts::one(&key);
+        } else if let Some(make_key) = &inner.make_key {
             let key = calling::vectorcall(make_key.as_ptr(), given.args, given.count, given.names);
             if key.is_null() {
                 return None;
@@ -239,7 +259,7 @@ unsafe fn call_long(function: Borrowed_<'_, '_, Function>, given: Given, quick: 
     unsafe {
         match looked(inner, given, quick) {
             Looked::Hit(value) => inner.copy(function.py(), value),
-            Looked::Miss(missed, tied) => miss(&function, missed, given, tied),
+            Looked::Miss(missed, beside) => miss(&function, missed, given, beside),
             Looked::Unbound => call_body(inner, given),
             Looked::Raised => null_mut(),
         }
@@ -251,7 +271,7 @@ unsafe fn call_long(function: Borrowed_<'_, '_, Function>, given: Given, quick: 
 unsafe fn looked(inner: &Inner, given: Given, quick: Quick) -> Looked {
     match quick {
         Quick::Hit(value) => Looked::Hit(value),
-        Quick::Miss(missed) => Looked::Miss(missed, None),
+        Quick::Miss(missed) => Looked::Miss(missed, Beside::default()),
         // SAFETY: the caller's.
         Quick::Unknown => unsafe { look_long(inner, given) },
     }
@@ -296,12 +316,21 @@ unsafe fn miss(
     function: &Bound<'_, Function>,
     missed: Missed<Key<false>>,
     given: Given,
-    tied: Option<Tied>,
+    beside: Beside,
 ) -> Borrowed {
     let inner = function.get().inner();
-    let load = || {
+    let Beside { tied, encoded } = beside;
+    let body = || {
         // SAFETY: the caller's.
-        let value = calls::load(&inner.cache, missed, || unsafe { run_body(inner, given) })?;
+        unsafe {
+            match &encoded {
+                None => run_body(inner, given),
+                Some(key) => run_kept(inner, &Kept::new(Some(key), given)),
+            }
+        }
+    };
+    let load = || {
+        let value = calls::load(&inner.cache, missed, body)?;
         if let Some(tied) = &tied {
             tied.stored(function);
         }
@@ -358,8 +387,9 @@ unsafe fn call_async_long(
                 copy if copy.is_null() => copy,
                 copy => ready::make(Object::from_owned(copy)),
             },
-            Looked::Miss(missed, tied) => Python::attach(|py| {
-                let awaiting = Awaiting::new(&function, missed, tied, Kept::new(given), false);
+            Looked::Miss(missed, Beside { tied, encoded }) => Python::attach(|py| {
+                let kept = Kept::new(encoded.as_ref(), given);
+                let awaiting = Awaiting::new(&function, missed, tied, kept, false);
                 match awaiting.into_bound(py) {
                     Ok(awaiting) => awaiting.into_ptr(),
                     Err(error) => {
@@ -384,10 +414,12 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
+    /// `first`: an argument before all others.
+    ///
     /// # Safety
     ///
     /// As [`look`].
-    pub(crate) unsafe fn new(given: Given) -> Self {
+    pub(crate) unsafe fn new(first: Option<&Object>, given: Given) -> Self {
         // SAFETY: the caller's.
         unsafe {
             let names = match given.names.is_null() {
@@ -399,9 +431,10 @@ impl Kept {
                 false => ffi::PyTuple_GET_SIZE(given.names) as usize,
             };
             let value = |at| Object::from_borrowed(*given.args.add(at));
-            let values: Vec<Object> = (0..given.count + named).map(value).collect();
+            let rest = (0..given.count + named).map(value);
+            let values: Vec<Object> = first.cloned().into_iter().chain(rest).collect();
             let pointers = values.iter().map(|value| value.as_ptr() as usize).collect();
-            Kept { values, pointers, count: given.count, names }
+            Kept { values, pointers, count: given.count + usize::from(first.is_some()), names }
         }
     }
 
@@ -457,27 +490,55 @@ pub(crate) fn key_of_kept(
     // SAFETY: what was kept is valid, and the lock is held.
     match unsafe { key(inner, kept.given(), parts) } {
         None => Err(PyErr::fetch(py)),
-        Some(None) => Err(inner.misfit(py, kept)),
+        Some(None) => Err(inner.misfit(py, kept.given())),
         Some(Some(hashed)) => Ok(hashed),
     }
 }
 
 /// The arguments as a tuple and a dict.
-impl Kept {
-    pub(crate) fn to_python<'py>(
-        &self,
-        py: Python<'py>,
-    ) -> PyResult<(Bound<'py, pyo3::types::PyTuple>, Bound<'py, pyo3::types::PyDict>)> {
-        let args = self.values[..self.count].iter().map(|value| value.bind(py));
-        let args = pyo3::types::PyTuple::new(py, args.collect::<Vec<_>>())?;
+pub(crate) fn to_python<'py>(
+    py: Python<'py>,
+    given: Given,
+) -> PyResult<(Bound<'py, pyo3::types::PyTuple>, Bound<'py, pyo3::types::PyDict>)> {
+    // SAFETY: a call as CPython hands it over, or as it was kept; the lock is held.
+    unsafe {
+        let value = |at| Bound::from_borrowed_ptr(py, *given.args.add(at));
+        let args = pyo3::types::PyTuple::new(py, (0..given.count).map(value).collect::<Vec<_>>())?;
         let kwargs = pyo3::types::PyDict::new(py);
-        if let Some(names) = &self.names {
-            let names = names.bind(py).cast_into::<pyo3::types::PyTuple>()?;
-            for (name, value) in names.iter().zip(&self.values[self.count..]) {
-                kwargs.set_item(name, value.bind(py))?;
+        if let Some(names) = Bound::from_borrowed_ptr_or_opt(py, given.names) {
+            for (at, name) in names.cast_into::<pyo3::types::PyTuple>()?.iter().enumerate() {
+                kwargs.set_item(name, value(given.count + at))?;
             }
         }
         Ok((args, kwargs))
+    }
+}
+
+/// The parts of a call's key as it is bound to the signature; nothing if it does not fit.
+pub(crate) fn bound<'py>(
+    py: Python<'py>,
+    inner: &Inner,
+    given: Given,
+) -> Option<Vec<Bound<'py, PyAny>>> {
+    let mut parts = Parts::new();
+    // SAFETY: as in `to_python`.
+    unsafe {
+        let part = |part: &Borrowed| Bound::from_borrowed_ptr(py, *part);
+        let fits = inner.signature.bind(given, &mut parts);
+        fits.then(|| parts.as_slice().iter().map(part).collect())
+    }
+}
+
+/// Calls something with the arguments of a call.
+pub(crate) fn call_given<'py>(
+    callable: &Bound<'py, PyAny>,
+    given: Given,
+) -> PyResult<Bound<'py, PyAny>> {
+    let Given { args, count, names } = given;
+    // SAFETY: as in `to_python`; the result is ours, or null and an exception.
+    unsafe {
+        let result = calling::vectorcall(callable.as_ptr(), args, count, names);
+        Bound::from_owned_ptr_or_err(callable.py(), result)
     }
 }
 

@@ -2,9 +2,11 @@
 //!
 //! A hit must neither allocate nor go through a wrapper, and a callable of PyO3 alone costs as much
 //! as `functools.lru_cache` before it has done anything. `object` owns one reference, `compare`
-//! says which values are the same argument, `arguments` binds a call to a signature, `calling` calls
+//! says which values are the same argument, `arguments` binds a call to a signature, `calling` is
+//! for
 //! what users wrote, `entry` is what CPython calls, `loose` the same of a function under
-//! `lru_cache`, `ready` what an awaited hit returns, `resume` drives coroutines.
+//! `lru_cache`, `ready` what an awaited hit returns, `resume` drives coroutines, `context` is
+//! variables of theirs.
 //!
 //! Everything in here runs with the interpreter's lock held, which is what makes it sound that
 //! `Object` is `Send` and `Sync`; where that could be otherwise, it is said.
@@ -12,6 +14,7 @@
 pub(crate) mod arguments;
 mod calling;
 pub(crate) mod compare;
+pub(crate) mod context;
 pub(crate) mod entry;
 pub(crate) mod loose;
 pub(crate) mod object;

@@ -1,9 +1,11 @@
 //! One step of a coroutine.
 
+use super::arguments::Borrowed;
 use super::{calling, entry};
 use pyo3::exceptions::{PyStopIteration, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 use std::ptr::null_mut;
 
 /// What a coroutine did when it was resumed.
@@ -76,4 +78,50 @@ pub(crate) fn awaited<'py>(body: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny
             body.get_type().name()?
         ))),
     }
+}
+
+/// How an instance of a class is resumed, by a value that is sent in.
+pub(crate) type Resumed = for<'py> fn(&Bound<'py, PyAny>, Bound<'py, PyAny>) -> PyResult<Step<'py>>;
+
+/// A class that may have the slot by which whoever drives its instances gets their results without
+/// an exception; PyO3 knows no such slot.
+pub(crate) trait Resumable {
+    const RESUMED: Resumed;
+}
+
+/// Puts the slot in.
+pub(crate) fn install<T: Resumable>(class: &Bound<'_, PyType>) {
+    // SAFETY: a heap type that nobody has an instance of yet, whose slots are its own; the lock is
+    // held.
+    unsafe {
+        let slots = (*class.as_type_ptr()).tp_as_async;
+        assert!(!slots.is_null(), "it has `__await__`");
+        (*slots).am_send = Some(send_slot::<T>);
+        ffi::PyType_Modified(class.as_type_ptr());
+    }
+}
+
+unsafe extern "C" fn send_slot<T: Resumable>(
+    coroutine: Borrowed,
+    value: Borrowed,
+    result: *mut Borrowed,
+) -> ffi::PySendResult {
+    // Tells PyO3 that the lock is held, as it is where CPython calls.
+    Python::attach(|py| {
+        // SAFETY: called by CPython, with an instance of `T` and a value.
+        let (coroutine, value) = unsafe {
+            (Bound::from_borrowed_ptr(py, coroutine), Bound::from_borrowed_ptr(py, value))
+        };
+        let (sent, object) = match T::RESUMED(&coroutine, value) {
+            Ok(Step::Yielded(on)) => (ffi::PySendResult::PYGEN_NEXT, on.into_ptr()),
+            Ok(Step::Returned(value)) => (ffi::PySendResult::PYGEN_RETURN, value.into_ptr()),
+            Err(error) => {
+                error.restore(py);
+                (ffi::PySendResult::PYGEN_ERROR, null_mut())
+            }
+        };
+        // SAFETY: as above.
+        unsafe { *result = object };
+        sent
+    })
 }
