@@ -6,17 +6,19 @@ began before an invalidation may still write, so until that write has ended and 
 process does not believe the storage about that key.
 """
 
-import asyncio
-import asyncio.events
 import collections
 import contextvars
 import functools
 import threading
 import time
 import warnings
+from asyncio import CancelledError, current_task
+from asyncio.events import _get_running_loop
 
 from gecaso import _forks, _gecaso, _loops
 from gecaso._receipt import Receipt
+
+_NONE = {}
 
 FAILURES = 5
 """After so many failures in a row a storage is left alone."""
@@ -76,22 +78,22 @@ class Part:
 
     # What is asked of the storage.
 
-    async def _ask(self, operation, *args, **params):
+    async def _ask(self, operation, args, params=_NONE):
         """Does something with the storage, wherever this function's calls run."""
         if not self.is_async:
-            return self._ask_here(operation, *args, **params)
+            return self._ask_here(operation, args, params)
         asking = self._asking.set(True)
         try:
-            loop = asyncio.events._get_running_loop()
+            loop = _get_running_loop()
             if loop is not None:
                 late = self._late
                 if late is None or late.loop() is not loop:
                     late = self._late = _loops.Late(loop, self.deadline)
-                task = asyncio.current_task(loop)
+                task = current_task(loop)
                 late.begin(task)
                 try:
-                    answer = await operation(*args, **params)
-                except asyncio.CancelledError:
+                    answer = await (operation(*args, **params) if params else operation(*args))
+                except CancelledError:
                     if late.has_ended(task):
                         raise TimeoutError(f"no answer within {self.deadline:g} s") from None
                     raise
@@ -112,7 +114,7 @@ class Part:
         self._failures = 0
         return answer
 
-    def _ask_here(self, operation, *args, **params):
+    def _ask_here(self, operation, args, params=_NONE):
         """The same for a function whose calls cannot wait."""
         asking = self._asking.set(True)
         try:
@@ -129,9 +131,10 @@ class Part:
         return answer
 
     def _ask_now(self, operation, args, params):
+        """The same where there is no loop to wait in."""
         if not self._waits:
             try:
-                return _loops.step(operation(*args, **params))
+                return _loops.step(operation(*args, **params) if params else operation(*args))
             except _loops.Waits:
                 self._waits = True
         make = functools.partial(operation, *args, **params)
@@ -162,7 +165,7 @@ class Part:
         believed = not (self._failures and self._is_open())
         if believed and (self._is_calm() or await self._settled(key)):
             try:
-                value = await self._ask(self.storage.get, key)
+                value = await self._ask(self.storage.get, (key,))
             except Exception:
                 pass
             else:
@@ -187,7 +190,7 @@ class Part:
         believed = not (self._failures and self._is_open())
         if believed and (self._is_calm() or _loops.step(self._settled(key))):
             try:
-                value = self._ask_here(self.storage.get, key)
+                value = self._ask_here(self.storage.get, (key,))
             except Exception:
                 pass
             else:
@@ -259,7 +262,7 @@ class Part:
     async def _set(self, key, arguments, value, begun, took):
         sealing = _gecaso._sealing(self.name, self.version, arguments, value, begun, took)
         with sealing:
-            await self._ask(self.storage.set, key, value, **self.params)
+            await self._ask(self.storage.set, (key, value), self.params)
         self.sets += 1
 
     def _owe(self, key):
@@ -288,7 +291,7 @@ class Part:
         try:
             if self._is_open():
                 raise ConnectionError("it has failed too often and was not asked")
-            await self._ask(self.storage.remove, *keys)
+            await self._ask(self.storage.remove, keys)
         except BaseException as error:
             with self._lock:
                 for key in keys:
@@ -375,7 +378,7 @@ class Part:
 
     def _tell(self, change):
         """Does `change()` with the storage: at once, or in the running loop."""
-        loop = asyncio.events._get_running_loop()
+        loop = _get_running_loop()
         if self.is_async and loop is not None:
             task = loop.create_task(change())
             # A loop does not keep its tasks, and a receipt may be dropped.

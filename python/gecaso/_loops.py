@@ -6,12 +6,12 @@ storages are written. One that waits is begun anew in a loop that runs in a thre
 """
 
 import asyncio
-import asyncio.events
 import concurrent.futures
 import sys
 import threading
 import time
 import weakref
+from asyncio.events import _get_running_loop, _set_running_loop
 
 from gecaso import _forks
 
@@ -25,9 +25,9 @@ def step(coroutine):
 
     Raises Waits if it does.
     """
-    running = asyncio.events._get_running_loop()
+    running = _get_running_loop()
     if running is not None:
-        asyncio.events._set_running_loop(None)
+        _set_running_loop(None)
     try:
         coroutine.send(None)
     except StopIteration as stop:
@@ -38,7 +38,7 @@ def step(coroutine):
         raise
     finally:
         if running is not None:
-            asyncio.events._set_running_loop(running)
+            _set_running_loop(running)
     coroutine.close()
     raise Waits
 
@@ -72,7 +72,7 @@ _background = _Background()
 def in_background(make, deadline, loop=None):
     """Runs what `make()` returns in a loop of another thread; raises TimeoutError after `deadline`
     seconds."""
-    if loop is None or not loop.is_running() or loop is asyncio.events._get_running_loop():
+    if loop is None or not loop.is_running() or loop is _get_running_loop():
         loop = _background.loop()
     future = asyncio.run_coroutine_threadsafe(make(), loop)
     try:

@@ -3,8 +3,7 @@
 //! A hit must neither allocate nor go through a wrapper, and a callable of PyO3 alone costs as much
 //! as `functools.lru_cache` before it has done anything. `object` owns one reference, `compare`
 //! says which values are the same argument, `arguments` binds a call to a signature, `calling` is
-//! for
-//! what users wrote, `entry` is what CPython calls, `loose` the same of a function under
+//! how users' code is called, `entry` what CPython calls, `loose` the same of a function under
 //! `lru_cache`, `ready` what an awaited hit returns, `resume` drives coroutines, `context` is
 //! variables of theirs.
 //!
