@@ -7,8 +7,9 @@
 
 use super::arguments::Borrowed;
 use pyo3::ffi;
+use std::ffi::c_int;
 use std::hint::black_box;
-use std::mem::{forget, transmute};
+use std::mem::forget;
 
 /// Ends a thread by keeping it; see the head of this file. Forgotten where a call returns.
 struct Stays;
@@ -23,16 +24,18 @@ impl Drop for Stays {
 
 /// Calls a function of CPython's as one that may unwind, as nothing but the end of a thread does.
 macro_rules! staying {
-    ($function:expr, ($($argument:expr => $type:ty),*) -> $result:ty) => {{
-        type Bound = unsafe extern "C" fn($($type),*) -> $result;
+    ($function:path, ($($argument:ident: $type:ty = $value:expr),*) -> $result:ty) => {{
+        // It is declared not to unwind, so its frame has nothing to be run on the way.
+        unsafe extern "C-unwind" fn plain($($argument: $type),*) -> $result {
+            // SAFETY: the caller's.
+            unsafe { $function($($argument),*) }
+        }
         type Unwinding = unsafe extern "C-unwind" fn($($type),*) -> $result;
-        // SAFETY: the two differ in nothing but in what the caller is ready for.
-        let function = unsafe { transmute::<Bound, Unwinding>($function) };
-        // Else it is known to be the one that is declared not to unwind.
-        let function = black_box(function);
+        // Else it is known what is called, and that it cannot unwind.
+        let function = black_box(plain as Unwinding);
         let stays = Stays;
         // SAFETY: the caller's.
-        let result = unsafe { function($($argument),*) };
+        let result = unsafe { function($($value),*) };
         forget(stays);
         result
     }};
@@ -51,22 +54,24 @@ pub(super) unsafe fn vectorcall(
     names: Borrowed,
 ) -> Borrowed {
     staying!(ffi::PyObject_Vectorcall, (
-        callable => Borrowed, args => *const Borrowed, count => usize, names => Borrowed
+        callable: Borrowed = callable,
+        args: *const Borrowed = args,
+        count: usize = count,
+        names: Borrowed = names
     ) -> Borrowed)
 }
 
 /// `PyObject_Hash`.
 #[inline]
 pub(super) unsafe fn hash(object: Borrowed) -> ffi::Py_hash_t {
-    staying!(ffi::PyObject_Hash, (object => Borrowed) -> ffi::Py_hash_t)
+    staying!(ffi::PyObject_Hash, (object: Borrowed = object) -> ffi::Py_hash_t)
 }
 
 /// `PyObject_RichCompareBool`, for `==`.
 #[inline]
-pub(super) unsafe fn equal(a: Borrowed, b: Borrowed) -> std::ffi::c_int {
-    use std::ffi::c_int;
+pub(super) unsafe fn equal(a: Borrowed, b: Borrowed) -> c_int {
     staying!(ffi::PyObject_RichCompareBool, (
-        a => Borrowed, b => Borrowed, ffi::Py_EQ => c_int
+        a: Borrowed = a, b: Borrowed = b, how: c_int = ffi::Py_EQ
     ) -> c_int)
 }
 
@@ -78,6 +83,8 @@ pub(super) unsafe fn send(
     result: *mut Borrowed,
 ) -> ffi::PySendResult {
     staying!(ffi::PyIter_Send, (
-        iterator => Borrowed, value => Borrowed, result => *mut Borrowed
+        iterator: Borrowed = iterator,
+        value: Borrowed = value,
+        result: *mut Borrowed = result
     ) -> ffi::PySendResult)
 }
