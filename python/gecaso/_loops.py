@@ -51,7 +51,8 @@ class _Background:
         _forks.renew_after(self)
 
     def _after_fork(self):
-        self._lock = threading.Lock()
+        # A collection or a signal may run anything while it is held, in the thread that holds it.
+        self._lock = threading.RLock()
         self._loop = None
 
     def loop(self):

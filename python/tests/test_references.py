@@ -8,6 +8,7 @@ import warnings
 import weakref
 
 import pytest
+from storages import Plain
 from test_threads import run_program
 
 import gecaso
@@ -389,3 +390,51 @@ def test_an_interpreter_that_ends_while_bodies_run_in_threads(kind):
     )
     assert status == 0, (status, err)
     assert "panicked" not in err and "fatal" not in err.lower()
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+@pytest.mark.parametrize("kind", ["plain", "lru"])
+def test_a_collection_while_a_storage_is_asked(kind, asynchronous):
+    """What it calls may use the same function: no lock may be in its way."""
+    storage = Plain() if kind == "plain" else gecaso.LRUStorage(Plain(), maxsize=3)
+
+    @gecaso.cached(storage)
+    def f(x):
+        return [x]
+
+    @gecaso.cached(storage)
+    async def g(x):
+        return [x]
+
+    class Loud:
+        def __init__(self):
+            self.me = self
+
+        def __del__(self):
+            seen.append(f(7))
+            f.invalidate(8)
+            f.insert(9, 9)
+            f.cache_clear()
+
+    async def ask(number):
+        gc.collect()
+        Loud()
+        gc.set_threshold(number % 100 + 1)
+        gc.enable()
+        if asynchronous:
+            assert await g(number % 5) == [number % 5]
+            await g.invalidate(number % 4)
+        else:
+            assert f(number % 5) == [number % 5]
+            f.invalidate(number % 4)
+
+    seen = []
+    before = gc.get_threshold()
+    try:
+        for number in range(1, 200):
+            gc.disable()
+            asyncio.run(ask(number))
+    finally:
+        gc.set_threshold(*before)
+        gc.enable()
+    assert seen
