@@ -1,13 +1,16 @@
 """References and cycles, and code of users' that runs where nobody thinks of it."""
 
 import asyncio
+import collections
 import contextlib
 import gc
+import threading
 import types
 import warnings
 import weakref
 
 import pytest
+from conftest import PATIENCE
 from storages import Plain
 from test_threads import run_program
 
@@ -392,49 +395,41 @@ def test_an_interpreter_that_ends_while_bodies_run_in_threads(kind):
     assert "panicked" not in err and "fatal" not in err.lower()
 
 
-@pytest.mark.parametrize("asynchronous", [False, True])
-@pytest.mark.parametrize("kind", ["plain", "lru"])
-def test_a_collection_while_a_storage_is_asked(kind, asynchronous):
-    """What it calls may use the same function: no lock may be in its way."""
-    storage = Plain() if kind == "plain" else gecaso.LRUStorage(Plain(), maxsize=3)
+def test_what_a_collection_calls_while_a_lock_is_held():
+    """It may use the same function, in the thread that holds the lock."""
+    once = []
 
-    @gecaso.cached(storage)
-    def f(x):
-        return [x]
-
-    @gecaso.cached(storage)
-    async def g(x):
-        return [x]
-
-    class Loud:
-        def __init__(self):
-            self.me = self
-
-        def __del__(self):
-            seen.append(f(7))
+    def collection():
+        if not once:
+            once.append(1)
+            f(7)
             f.invalidate(8)
-            f.insert(9, 9)
             f.cache_clear()
 
-    async def ask(number):
-        gc.collect()
-        Loud()
-        gc.set_threshold(number % 100 + 1)
-        gc.enable()
-        if asynchronous:
-            assert await g(number % 5) == [number % 5]
-            await g.invalidate(number % 4)
-        else:
-            assert f(number % 5) == [number % 5]
-            f.invalidate(number % 4)
+    class Keys(collections.OrderedDict):
+        def __setitem__(self, key, value):
+            collection()
+            super().__setitem__(key, value)
 
-    seen = []
-    before = gc.get_threshold()
-    try:
-        for number in range(1, 200):
-            gc.disable()
-            asyncio.run(ask(number))
-    finally:
-        gc.set_threshold(*before)
-        gc.enable()
-    assert seen
+    def loads():
+        collection()
+        return set()
+
+    def ask():
+        for number in range(5):
+            once.clear()
+            assert f(number % 3) == [number % 3]
+        done.append(True)
+
+    for kind in ("loads", "keys"):
+        storage = gecaso.LRUStorage(Plain(), maxsize=2)
+        f = gecaso.cached(storage)(lambda x: [x])
+        if kind == "loads":
+            f._part._loads.default_factory = loads
+        else:
+            storage._keys = Keys()
+        done = []
+        thread = threading.Thread(target=ask, daemon=True)
+        thread.start()
+        thread.join(PATIENCE)
+        assert done and len(storage) <= 2
