@@ -226,27 +226,21 @@ def _decorated(function, storage, near, ttl, loop, hash_key, own, params, words)
         part = _far.Part(storage, name, version, hash_key, params, is_async, deadline, loop)
         body = _through(part, function, is_async)
     copy = own.get("_copy") or None
-    make_key = own.get("_key")
     signature = _signature(function, own.get("_skip") or ())
     names = [name for name, _, skipped in signature["parameters"] if not skipped]
-    if part is not None:
-
-        def arguments(*args, **kwargs):
-            return part.arguments(_parts(cached_function, own.get("_key"), args, kwargs))
-
-        part.names = names
-        part.arguments_of = lambda args, kwargs: arguments(*args, **kwargs)
-        # What is one call there is one flight here, whatever Python's `==` says.
-        make_key = arguments
     cached_function = Cached(
         body,
         near,
         **signature,
-        make_key=make_key,
+        make_key=own.get("_key"),
+        # What is one call there is one flight here, whatever Python's `==` says.
+        encoded=None if part is None else names,
         copy=copying.deepcopy if copy is True else copy,
         ttl=ttl,
         is_async=is_async,
     )
+    if part is not None:
+        part.arguments_of = cached_function._encode
     functools.update_wrapper(cached_function, function)
     _forks.renew_after(cached_function)
     attributes = cached_function.__dict__
@@ -311,37 +305,11 @@ def _mark_as_coroutine_function(attributes, function):
             attributes[mark] = getattr(module, mark)
 
 
-class _Stopped(Exception):
-    """Carries a `StopIteration` that a body has raised through a coroutine."""
-
-
 def _through(part, function, is_async):
-    """The body of a function over a storage of users'."""
-    if is_async:
+    """The body of a function over a storage of users'. It is also given the key of the call."""
+    load = part.load if is_async else part.load_here
 
-        async def through(*args, **kwargs):
-            async def body():
-                return await function(*args, **kwargs)
-
-            return await part.load(part.arguments_of(args, kwargs), body)
-
-    else:
-
-        def through(*args, **kwargs):
-            async def body():
-                try:
-                    return function(*args, **kwargs)
-                except StopIteration as error:
-                    # It would end the coroutine instead of failing it.
-                    raise _Stopped(error) from None
-
-            steps = part.load(part.arguments_of(args, kwargs), body)
-            try:
-                steps.send(None)
-            except StopIteration as stop:
-                return stop.value
-            except _Stopped as stopped:
-                raise stopped.args[0] from None
-            raise RuntimeError("a step that waits has not been driven to its end")
+    def through(arguments, /, *args, **kwargs):
+        return load(arguments, function, args, kwargs)
 
     return functools.update_wrapper(through, function)

@@ -6,18 +6,19 @@ began before an invalidation may still write, so until that write has ended and 
 process does not believe the storage about that key.
 """
 
-import asyncio
-import asyncio.events
 import collections
 import contextvars
+import functools
 import threading
 import time
 import warnings
+from asyncio import CancelledError, current_task
+from asyncio.events import _get_running_loop
 
 from gecaso import _forks, _gecaso, _loops
 from gecaso._receipt import Receipt
 
-_NOTHING = object()
+_NONE = {}
 
 FAILURES = 5
 """After so many failures in a row a storage is left alone."""
@@ -37,16 +38,21 @@ class Part:
     def __init__(self, storage, name, version, hash_key, params, is_async, deadline, loop):
         self.storage = storage
         self.name = name
-        self.names = []
         self.version = version
-        self.hash_key = hash_key
+        # The key of a call in the storage, of the canonical bytes of its arguments.
+        self.key = _gecaso._Keys(name, version, hash_key).of
         self.params = params
         self.is_async = is_async
         self.deadline = deadline
         self.loop = loop
+        # Set with the function: the canonical bytes of a call's arguments.
+        self.arguments_of = None
         self.errors = self.hits = self.sets = 0
         self._waits = False
-        self._lock = threading.Lock()
+        # In the loop that was last seen.
+        self._late = None
+        # A collection or a signal may run anything while it is held, in the thread that holds it.
+        self._lock = threading.RLock()
         self._loads = collections.defaultdict(set)
         # Keys about which the storage is not believed: how many writes are under way.
         self._doubtful = collections.Counter()
@@ -66,19 +72,34 @@ class Part:
 
     def _after_fork(self):
         """The threads of the other process are not here; what it owes, it pays."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._loads.clear()
         self._doubtful = collections.Counter(dict.fromkeys(self._owed, 1))
 
     # What is asked of the storage.
 
-    async def _ask(self, operation, *args, **params):
+    async def _ask(self, operation, args, params=_NONE):
         """Does something with the storage, wherever this function's calls run."""
+        if not self.is_async:
+            return self._ask_here(operation, args, params)
         asking = self._asking.set(True)
         try:
-            if self.is_async and asyncio.events._get_running_loop() is not None:
-                answer = await _loops.bounded(operation(*args, **params), self.deadline)
-            elif self.is_async and _in_trio():
+            loop = _get_running_loop()
+            if loop is not None:
+                late = self._late
+                if late is None or late.loop() is not loop:
+                    late = self._late = _loops.Late(loop, self.deadline)
+                task = current_task(loop)
+                late.begin(task)
+                try:
+                    answer = await (operation(*args, **params) if params else operation(*args))
+                except CancelledError:
+                    if late.has_ended(task):
+                        raise TimeoutError(f"no answer within {self.deadline:g} s") from None
+                    raise
+                finally:
+                    late.end(task)
+            elif _in_trio():
                 answer = await operation(*args, **params)
             else:
                 answer = self._ask_now(operation, args, params)
@@ -93,13 +114,31 @@ class Part:
         self._failures = 0
         return answer
 
+    def _ask_here(self, operation, args, params=_NONE):
+        """The same for a function whose calls cannot wait."""
+        asking = self._asking.set(True)
+        try:
+            answer = self._ask_now(operation, args, params)
+        except KeyError:
+            self._failures = 0
+            raise
+        except Exception as error:
+            self._failed(operation, error)
+            raise
+        finally:
+            self._asking.reset(asking)
+        self._failures = 0
+        return answer
+
     def _ask_now(self, operation, args, params):
+        """The same where there is no loop to wait in."""
         if not self._waits:
             try:
-                return _loops.step(operation(*args, **params))
+                return _loops.step(operation(*args, **params) if params else operation(*args))
             except _loops.Waits:
                 self._waits = True
-        return _loops.in_background(lambda: operation(*args, **params), self.deadline, self.loop)
+        make = functools.partial(operation, *args, **params)
+        return _loops.in_background(make, self.deadline, self.loop)
 
     def _failed(self, operation, error):
         self.errors += 1
@@ -115,53 +154,77 @@ class Part:
         """Whether the storage is left alone for now."""
         return self._failures >= FAILURES and time.monotonic() < self._closed_until
 
-    # Keys.
-
-    def arguments(self, parts):
-        """The arguments of a call as bytes: what makes two calls the same."""
-        return _gecaso._encode_arguments(parts, self.names)
-
-    def key(self, arguments):
-        """The key of a call in the storage."""
-        return _gecaso._storage_key(self.name, self.version, arguments, self.hash_key)
-
     # The steps of a load.
 
-    async def load(self, arguments, body):
-        """What the storage has, or what the body brings; `body` is a coroutine function."""
+    async def load(self, arguments, function, args, kwargs):
+        """What the storage has, or what the function brings."""
         if self._asking.get():
-            return await body()  # the storage itself has called the function
-        believed = not self._is_open()
+            # The storage itself has called the function.
+            return await function(*args, **kwargs)
         key = self.key(arguments)
-        load = _Load()
-        with self._lock:
-            self._loads[key].add(load)
+        believed = not (self._failures and self._is_open())
+        if believed and (self._is_calm() or await self._settled(key)):
+            try:
+                value = await self._ask(self.storage.get, (key,))
+            except Exception:
+                pass
+            else:
+                self._found(key)
+                return value
+        load = self._begin(key)
         try:
-            if believed and await self._settled(key):
-                value = await self._look(key)
-                if value is not _NOTHING:
-                    return value
             begun, clock = time.time_ns(), time.perf_counter_ns()
-            value = await body()
+            value = await function(*args, **kwargs)
             took = time.perf_counter_ns() - clock
             if believed and not self._is_open():
                 await self._store(load, key, arguments, value, begun, took)
             return value
         finally:
-            with self._lock:
-                loads = self._loads[key]
-                loads.discard(load)
-                if not loads:
-                    del self._loads[key]
+            self._end(key, load)
 
-    async def _look(self, key):
+    def load_here(self, arguments, function, args, kwargs):
+        """The same for a function that cannot wait."""
+        if self._asking.get():
+            return function(*args, **kwargs)
+        key = self.key(arguments)
+        believed = not (self._failures and self._is_open())
+        if believed and (self._is_calm() or _loops.step(self._settled(key))):
+            try:
+                value = self._ask_here(self.storage.get, (key,))
+            except Exception:
+                pass
+            else:
+                self._found(key)
+                return value
+        load = self._begin(key)
         try:
-            value = await self._ask(self.storage.get, key)
-        except Exception:
-            return _NOTHING
+            begun, clock = time.time_ns(), time.perf_counter_ns()
+            value = function(*args, **kwargs)
+            took = time.perf_counter_ns() - clock
+            if believed and not self._is_open():
+                _loops.step(self._store(load, key, arguments, value, begun, took))
+            return value
+        finally:
+            self._end(key, load)
+
+    def _found(self, key):
         self.hits += 1
-        self._know(key)
-        return value
+        if key not in self._known:
+            self._know(key)
+
+    def _begin(self, key):
+        """From here on a change from the side makes the load invalid: its body may have begun."""
+        load = _Load()
+        with self._lock:
+            self._loads[key].add(load)
+        return load
+
+    def _end(self, key, load):
+        with self._lock:
+            loads = self._loads[key]
+            loads.discard(load)
+            if not loads:
+                del self._loads[key]
 
     async def _store(self, load, key, arguments, value, begun, took):
         with self._lock:
@@ -199,7 +262,7 @@ class Part:
     async def _set(self, key, arguments, value, begun, took):
         sealing = _gecaso._sealing(self.name, self.version, arguments, value, begun, took)
         with sealing:
-            await self._ask(self.storage.set, key, value, **self.params)
+            await self._ask(self.storage.set, (key, value), self.params)
         self.sets += 1
 
     def _owe(self, key):
@@ -228,7 +291,7 @@ class Part:
         try:
             if self._is_open():
                 raise ConnectionError("it has failed too often and was not asked")
-            await self._ask(self.storage.remove, *keys)
+            await self._ask(self.storage.remove, keys)
         except BaseException as error:
             with self._lock:
                 for key in keys:
@@ -244,6 +307,10 @@ class Part:
     def _believe(self, key):
         with self._lock:
             self._less_doubtful(key)
+
+    def _is_calm(self):
+        """Whether the storage is believed about every key."""
+        return self._since_clear is None and not self._doubtful
 
     async def _settled(self, key):
         """Whether the storage is believed about a key; pays what is owed first."""
@@ -262,7 +329,7 @@ class Part:
         """Loads that run now are not valid any more, and the storage is not believed. What is to
         be told it may be cancelled, or never begin: so the key is owed first."""
         with self._lock:
-            for load in self._loads.get(key, ()):
+            for load in tuple(self._loads.get(key, ())):
                 load.is_valid = False
             self._owe(key)
             return self._owed[key]
@@ -295,8 +362,8 @@ class Part:
         """Forgets every entry. Those that this process knows of are removed; of others the storage
         is not believed any more, until they have been written anew."""
         with self._lock:
-            for loads in self._loads.values():
-                for load in loads:
+            for loads in tuple(self._loads.values()):
+                for load in tuple(loads):
                     load.is_valid = False
             self._since_clear = set()
             keys, self._known = list(self._known), {}
@@ -311,7 +378,7 @@ class Part:
 
     def _tell(self, change):
         """Does `change()` with the storage: at once, or in the running loop."""
-        loop = asyncio.events._get_running_loop()
+        loop = _get_running_loop()
         if self.is_async and loop is not None:
             task = loop.create_task(change())
             # A loop does not keep its tasks, and a receipt may be dropped.

@@ -6,12 +6,12 @@ storages are written. One that waits is begun anew in a loop that runs in a thre
 """
 
 import asyncio
-import asyncio.events
 import concurrent.futures
-import contextlib
 import sys
 import threading
-import types
+import time
+import weakref
+from asyncio.events import _get_running_loop, _set_running_loop
 
 from gecaso import _forks
 
@@ -25,9 +25,9 @@ def step(coroutine):
 
     Raises Waits if it does.
     """
-    running = asyncio.events._get_running_loop()
+    running = _get_running_loop()
     if running is not None:
-        asyncio.events._set_running_loop(None)
+        _set_running_loop(None)
     try:
         coroutine.send(None)
     except StopIteration as stop:
@@ -38,7 +38,7 @@ def step(coroutine):
         raise
     finally:
         if running is not None:
-            asyncio.events._set_running_loop(running)
+            _set_running_loop(running)
     coroutine.close()
     raise Waits
 
@@ -51,7 +51,8 @@ class _Background:
         _forks.renew_after(self)
 
     def _after_fork(self):
-        self._lock = threading.Lock()
+        # A collection or a signal may run anything while it is held, in the thread that holds it.
+        self._lock = threading.RLock()
         self._loop = None
 
     def loop(self):
@@ -72,7 +73,7 @@ _background = _Background()
 def in_background(make, deadline, loop=None):
     """Runs what `make()` returns in a loop of another thread; raises TimeoutError after `deadline`
     seconds."""
-    if loop is None or not loop.is_running() or loop is asyncio.events._get_running_loop():
+    if loop is None or not loop.is_running() or loop is _get_running_loop():
         loop = _background.loop()
     future = asyncio.run_coroutine_threadsafe(make(), loop)
     try:
@@ -86,61 +87,53 @@ def in_background(make, deadline, loop=None):
         raise
 
 
-async def bounded(coroutine, deadline):
-    """Awaits a coroutine, for `deadline` seconds if it waits at all."""
-    try:
-        waits_on = coroutine.send(None)
-    except StopIteration as stop:
-        return stop.value
-    if asyncio.events._get_running_loop() is None:
-        return await _rest(coroutine, waits_on)
-    try:
-        async with _timeout(deadline):
-            return await _rest(coroutine, waits_on)
-    except TimeoutError:
-        raise TimeoutError(f"no answer within {deadline:g} s") from None
+class Late:
+    """Ends operations in a loop that take longer than `deadline` seconds.
 
+    One timer for all of them, set anew when it rings: an operation itself sets none.
+    """
 
-if sys.version_info >= (3, 11):
-    _timeout = asyncio.timeout
-else:
+    def __init__(self, loop, deadline):
+        self.loop = weakref.ref(loop)
+        self._deadline = deadline
+        # Tasks that wait, in their order: until when, and how often they were cancelled before.
+        self._waiting = {}
+        # Those that have been cancelled for being late, and that number.
+        self._late = {}
+        self._timer = None
 
-    @contextlib.asynccontextmanager
-    async def _timeout(deadline):
-        task, is_late = asyncio.current_task(), False
+    def begin(self, task):
+        """An operation of a task's begins; a task has one at a time."""
+        until = time.monotonic() + self._deadline
+        self._waiting[task] = until, task.cancelling() if _COUNTS else 0
+        if self._timer is None:
+            loop = self.loop()
+            self._timer = loop.call_later(self._deadline, self._ring)
 
-        def end():
-            nonlocal is_late
-            is_late = True
+    def end(self, task):
+        """It has ended."""
+        if self._waiting.pop(task, None) is None:
+            self.has_ended(task)
+
+    def has_ended(self, task):
+        """Whether it was cancelled for being late, and for nothing else. That cancellation is taken
+        back, once."""
+        before = self._late.pop(task, None)
+        if before is None:
+            return False
+        return not _COUNTS or task.uncancel() <= before
+
+    def _ring(self):
+        self._timer = None
+        now = time.monotonic()
+        for task, (until, before) in list(self._waiting.items()):
+            if until > now:
+                self._timer = self.loop().call_later(until - now, self._ring)
+                return
+            del self._waiting[task]
+            self._late[task] = before
             task.cancel()
 
-        timer = asyncio.get_running_loop().call_later(deadline, end)
-        try:
-            yield
-        except asyncio.CancelledError:
-            if is_late:
-                raise TimeoutError from None
-            raise
-        finally:
-            timer.cancel()
 
-
-@types.coroutine
-def _rest(coroutine, waits_on):
-    """The rest of a coroutine that has yielded once."""
-    while True:
-        try:
-            value = yield waits_on
-        except GeneratorExit:
-            coroutine.close()
-            raise
-        except BaseException as error:
-            try:
-                waits_on = coroutine.throw(error)
-            except StopIteration as stop:
-                return stop.value
-        else:
-            try:
-                waits_on = coroutine.send(value)
-            except StopIteration as stop:
-                return stop.value
+_COUNTS = sys.version_info >= (3, 11)
+"""Whether tasks count how often they were cancelled."""

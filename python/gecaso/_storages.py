@@ -56,7 +56,8 @@ class _Native(BaseStorage):
         _forks.renew_after(self)
 
     def _after_fork(self):
-        self._lock = threading.Lock()
+        # A collection or a signal may run anything while it is held, in the thread that holds it.
+        self._lock = threading.RLock()
 
     @property
     def maxsize(self):
@@ -82,6 +83,7 @@ class _Native(BaseStorage):
                     rest=None,
                     more=None,
                     make_key=None,
+                    encoded=None,
                     copy=None,
                     ttl=None,
                     is_async=False,
@@ -159,11 +161,13 @@ class LRUStorage(_Native):
 
     def _touch(self, key):
         """Makes a key the last one used; the keys that have to go."""
+        gone = []
         with self._lock:
+            self._keys.pop(key, None)
             self._keys[key] = None
-            self._keys.move_to_end(key)
-            excess = len(self._keys) - self._maxsize
-            return [self._keys.popitem(last=False)[0] for _ in range(excess)]
+            while len(self._keys) > self._maxsize:
+                gone.append(self._keys.popitem(last=False)[0])
+        return gone
 
     def _forget(self, *keys):
         with self._lock:

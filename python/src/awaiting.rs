@@ -10,10 +10,11 @@
 use crate::chain;
 use crate::failed::{self, Failed};
 use crate::function::Function;
+use crate::identity::Tied;
 use crate::raw::arguments::Key;
 use crate::raw::entry::{Kept, run_kept};
 use crate::raw::object::Object;
-use crate::raw::resume::{self, Step};
+use crate::raw::resume::{self, Resumable, Resumed, Step};
 use gecaso::face::calls::{self, Missed};
 use pyo3::exceptions::{
     PyRuntimeError, PyRuntimeWarning, PyStopIteration, PyTypeError, PyValueError,
@@ -46,9 +47,8 @@ enum State {
 struct Start {
     function: Py<Function>,
     missed: Missed<Key<false>>,
-    hash: u64,
-    /// The key, if the entry has to go with one of the arguments.
-    tied: Option<Key<false>>,
+    /// What the entry has to go with, if it has to.
+    tied: Option<Tied>,
     kept: Kept,
     refreshes: bool,
 }
@@ -59,22 +59,22 @@ struct Running {
     waking: Arc<Waking>,
     /// What this call waits on while another one's body runs.
     waiting: Option<Py<PyAny>>,
-    function: Py<Function>,
-    hash: u64,
-    tied: Option<Key<false>>,
+    tied: Option<Tied>,
 }
 
-/// Between the coroutine and the body that the future polls.
-#[derive(Default)]
+/// Between the coroutine and the body that the future polls. What both need is in here once, so
+/// that the collector sees each reference.
 struct Bridge {
+    function: Py<Function>,
+    kept: Kept,
+    /// The body, from when it begins until it ends.
+    body: Mutex<Option<Py<PyAny>>>,
     /// What goes into the body next.
     inbox: Mutex<Option<Resume>>,
     /// What the body has yielded.
     outbox: Mutex<Option<Object>>,
     /// What the body has raised that is nobody else's business.
     escaped: Mutex<Option<PyErr>>,
-    /// Whether the body has begun and not ended.
-    in_body: AtomicBool,
 }
 
 /// How a coroutine is resumed.
@@ -88,17 +88,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Awaiting {
-    /// `tied`: the key, if the entry has to go with one of the arguments.
+    /// `tied`: what the entry has to go with, if it has to.
     pub(crate) fn new(
         function: &Bound<'_, Function>,
         missed: Missed<Key<false>>,
-        hash: u64,
-        tied: Option<Key<false>>,
+        tied: Option<Tied>,
         kept: Kept,
         refreshes: bool,
     ) -> Self {
         let function = function.clone().unbind();
-        let start = Start { function, missed, hash, tied, kept, refreshes };
+        let start = Start { function, missed, tied, kept, refreshes };
         Awaiting { state: Mutex::new(State::New(Box::new(start))) }
     }
 
@@ -153,21 +152,26 @@ impl Awaiting {
 
 impl Start {
     fn run(self) -> Running {
-        let Start { function, missed, hash, tied, kept, refreshes } = self;
-        let bridge = Arc::new(Bridge::default());
-        let waking = Arc::new(Waking::default());
-        let (of_future, of_body) =
-            Python::attach(|py| (function.clone_ref(py), function.clone_ref(py)));
-        let body = Body { function: of_body, kept, coroutine: None, bridge: bridge.clone() };
+        let Start { function, missed, tied, kept, refreshes } = self;
+        let bridge = Arc::new(Bridge {
+            function,
+            kept,
+            body: Mutex::default(),
+            inbox: Mutex::default(),
+            outbox: Mutex::default(),
+            escaped: Mutex::default(),
+        });
+        let of_future = bridge.clone();
+        let body = Body(bridge.clone());
         let future = async move {
-            let cache = &of_future.get().inner().cache;
+            let cache = &of_future.function.get().inner().cache;
             match refreshes {
                 true => calls::reload_async(cache, missed, body).await,
                 false => calls::load_async(cache, missed, body).await,
             }
         };
-        let future = Box::pin(future);
-        Running { future, bridge, waking, waiting: None, function, hash, tied }
+        let waking = Arc::new(Waking::default());
+        Running { future: Box::pin(future), bridge, waking, waiting: None, tied }
     }
 }
 
@@ -184,7 +188,8 @@ impl Running {
                     Step::Returned(_) => how = Resume::Send(py.None().into_bound(py).into()),
                 }
             }
-            match (&how, self.bridge.in_body.load(Ordering::Relaxed)) {
+            let in_body = lock(&self.bridge.body).is_some();
+            match (&how, in_body) {
                 (_, true) => *lock(&self.bridge.inbox) = Some(how),
                 (Resume::Throw(error), false) => return Err(PyErr::from_value(error.bind(py))),
                 (Resume::Send(_), false) => {}
@@ -192,10 +197,11 @@ impl Running {
             self.waking.woken.store(false, Ordering::Release);
             match self.poll(py)? {
                 Poll::Ready(value) => {
-                    if let Some(key) = &self.tied {
-                        crate::identity::stored(self.function.bind(py), self.hash, key);
+                    let function = &self.bridge.function;
+                    if let Some(tied) = &self.tied {
+                        tied.stored(function.bind(py));
                     }
-                    let inner = self.function.get().inner();
+                    let inner = function.get().inner();
                     return copied(py, inner, value).map(Step::Returned);
                 }
                 Poll::Pending => {}
@@ -212,6 +218,15 @@ impl Running {
             self.waiting = Some(waiting.unbind());
             self.waking.set(py, wake);
             how = Resume::Send(py.None().into_bound(py).into());
+        }
+    }
+
+    /// Ends what this call waits for, or its body: as `close` of a coroutine does.
+    fn close(&mut self, py: Python<'_>) -> PyResult<()> {
+        let body = lock(&self.bridge.body).take();
+        match self.waiting.take().or(body) {
+            Some(coroutine) => resume::close(coroutine.bind(py)),
+            None => Ok(()),
         }
     }
 
@@ -248,40 +263,35 @@ fn resumed<'py>(coroutine: &Bound<'py, PyAny>, how: Resume) -> PyResult<Step<'py
     let py = coroutine.py();
     match how {
         Resume::Send(value) => resume::send(coroutine, &value.bind(py)),
-        Resume::Throw(error) => match coroutine.call_method1("throw", (error.bind(py),)) {
-            Ok(on) => Ok(Step::Yielded(on)),
-            Err(error) if error.is_instance_of::<PyStopIteration>(py) => {
-                error.value(py).getattr("value").map(Step::Returned)
-            }
-            Err(error) => Err(error),
-        },
+        Resume::Throw(error) => resume::throw(coroutine, error.bind(py)),
     }
 }
 
 /// The function's own coroutine, as a future.
-struct Body {
-    function: Py<Function>,
-    kept: Kept,
-    coroutine: Option<Py<PyAny>>,
-    bridge: Arc<Bridge>,
+struct Body(Arc<Bridge>);
+
+impl Body {
+    /// Calls the function.
+    fn begin<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>, Failed> {
+        let Bridge { function, kept, body, .. } = &*self.0;
+        let made = run_kept(function.get().inner(), kept)?;
+        let coroutine = resume::awaited(made.bind(py)).map_err(|error| failed::of(py, error))?;
+        *lock(body) = Some(coroutine.clone().unbind());
+        Ok(coroutine)
+    }
 }
 
 impl Future for Body {
     type Output = Result<Object, Failed>;
 
-    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
         Python::attach(|py| {
-            let this = &mut *self;
-            let (coroutine, how) = match &this.coroutine {
-                None => {
-                    let coroutine = run_kept(this.function.get().inner(), &this.kept)?;
-                    this.bridge.in_body.store(true, Ordering::Relaxed);
-                    let coroutine = coroutine.bind(py);
-                    this.coroutine = Some(coroutine.clone().unbind());
-                    (coroutine, Resume::Send(py.None().into_bound(py).into()))
-                }
-                Some(coroutine) => match lock(&this.bridge.inbox).take() {
-                    Some(how) => (coroutine.bind(py).clone(), how),
+            let bridge = &self.0;
+            let body = lock(&bridge.body).as_ref().map(|body| body.bind(py).clone());
+            let (coroutine, how) = match body {
+                None => (self.begin(py)?, Resume::Send(py.None().into_bound(py).into())),
+                Some(coroutine) => match lock(&bridge.inbox).take() {
+                    Some(how) => (coroutine, how),
                     None => return Poll::Pending,
                 },
             };
@@ -292,12 +302,12 @@ impl Future for Body {
                 entered.leave(py);
             }
             if !matches!(step, Ok(Step::Yielded(_))) {
-                this.bridge.in_body.store(false, Ordering::Relaxed);
-                this.coroutine = None;
+                let ended = lock(&bridge.body).take();
+                drop(ended);
             }
             match step {
                 Ok(Step::Yielded(on)) => {
-                    *lock(&this.bridge.outbox) = Some(on.into());
+                    *lock(&bridge.outbox) = Some(on.into());
                     Poll::Pending
                 }
                 Ok(Step::Returned(value)) => Poll::Ready(Ok(value.into())),
@@ -305,7 +315,7 @@ impl Future for Body {
                     Poll::Ready(Err(Failed::new(py, error)))
                 }
                 Err(error) => {
-                    *lock(&this.bridge.escaped) = Some(error);
+                    *lock(&bridge.escaped) = Some(error);
                     Poll::Pending
                 }
             }
@@ -316,10 +326,12 @@ impl Future for Body {
 impl Drop for Body {
     /// A coroutine that is dropped in the middle is closed, as the interpreter would close it.
     fn drop(&mut self) {
-        if let Some(coroutine) = self.coroutine.take() {
+        let body = lock(&self.0.body).take();
+        if let Some(body) = body {
             Python::attach(|py| {
-                if let Err(error) = coroutine.call_method0(py, "close") {
-                    error.write_unraisable(py, Some(coroutine.bind(py)));
+                let body = body.bind(py);
+                if let Err(error) = resume::close(body) {
+                    error.write_unraisable(py, Some(body));
                 }
             });
         }
@@ -372,12 +384,15 @@ impl Wake for Waking {
 
 #[pymethods]
 impl Awaiting {
-    fn __await__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
-        slf
+    fn __await__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
+        if matches!(*lock(&slf.get().state), State::Running(_)) {
+            return Err(PyRuntimeError::new_err("coroutine is being awaited already"));
+        }
+        Ok(slf)
     }
 
-    fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
-        slf
+    fn __iter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
+        Self::__await__(slf)
     }
 
     fn __next__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
@@ -416,16 +431,16 @@ impl Awaiting {
     }
 
     /// Ends the call: the body is closed, and somebody who waits runs it instead.
-    fn close(&self) -> PyResult<()> {
-        let state = std::mem::replace(&mut *lock(&self.state), State::Busy);
-        match state {
-            State::Busy => Err(PyValueError::new_err("coroutine already executing")),
-            state => {
-                drop(state);
-                self.end();
-                Ok(())
-            }
-        }
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        let mut state = std::mem::replace(&mut *lock(&self.state), State::Busy);
+        let closed = match &mut state {
+            State::Busy => return Err(PyValueError::new_err("coroutine already executing")),
+            State::Running(running) => running.close(py),
+            State::New(_) | State::Done => Ok(()),
+        };
+        drop(state);
+        self.end();
+        closed
     }
 
     #[getter]
@@ -446,10 +461,18 @@ impl Awaiting {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         let Ok(state) = self.state.try_lock() else { return Ok(()) };
         match &*state {
-            State::New(start) => visit.call(&start.function),
+            State::New(start) => {
+                visit.call(&start.function)?;
+                start.kept.visit(&visit)
+            }
             State::Running(running) => {
-                visit.call(&running.function)?;
-                running.waiting.iter().try_for_each(|waiting| visit.call(waiting))
+                let Bridge { function, kept, body, .. } = &*running.bridge;
+                visit.call(function)?;
+                kept.visit(&visit)?;
+                running.waiting.iter().try_for_each(|waiting| visit.call(waiting))?;
+                // Nobody is in there while the call is not being resumed.
+                let Ok(body) = body.try_lock() else { return Ok(()) };
+                body.iter().try_for_each(|body| visit.call(body))
             }
             State::Busy | State::Done => Ok(()),
         }
@@ -462,18 +485,33 @@ impl Awaiting {
 }
 
 impl Drop for Awaiting {
-    /// What nobody awaits has not run: nearly always a mistake.
+    /// What nobody awaits has not run: nearly always a mistake. A body in the middle is closed.
     fn drop(&mut self) {
-        let State::New(start) = &*lock(&self.state) else { return };
+        let state = std::mem::replace(&mut *lock(&self.state), State::Done);
+        if matches!(state, State::Busy | State::Done) {
+            return;
+        }
         Python::attach(|py| {
-            let name = start.function.getattr(py, "__qualname__");
-            let name = name.map_or_else(|_| "function".into(), |name| name.to_string());
-            let text = std::ffi::CString::new(format!("coroutine '{name}' was never awaited"));
-            let Ok(text) = text else { return };
-            if let Err(error) = PyErr::warn(py, &py.get_type::<PyRuntimeWarning>(), &text, 1) {
-                error.write_unraisable(py, None);
+            // An exception may be on its way out of where this was.
+            let raised = PyErr::take(py);
+            if let State::New(start) = &state {
+                warn_of(py, &start.function);
+            }
+            drop(state);
+            if let Some(raised) = raised {
+                raised.restore(py);
             }
         });
+    }
+}
+
+fn warn_of(py: Python<'_>, function: &Py<Function>) {
+    let name = function.getattr(py, "__qualname__");
+    let name = name.map_or_else(|_| "function".into(), |name| name.to_string());
+    let text = std::ffi::CString::new(format!("coroutine '{name}' was never awaited"));
+    let Ok(text) = text else { return };
+    if let Err(error) = PyErr::warn(py, &py.get_type::<PyRuntimeWarning>(), &text, 1) {
+        error.write_unraisable(py, None);
     }
 }
 
@@ -482,7 +520,7 @@ impl Awaiting {
     fn of_function<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
         let function = match &*lock(&self.state) {
             State::New(start) => Some(start.function.clone_ref(py)),
-            State::Running(running) => Some(running.function.clone_ref(py)),
+            State::Running(running) => Some(running.bridge.function.clone_ref(py)),
             State::Busy | State::Done => None,
         };
         match function {
@@ -504,6 +542,15 @@ fn stopped<'py>(py: Python<'py>, step: PyResult<Step<'py>>) -> PyResult<Bound<'p
     }
 }
 
+impl Resumable for Awaiting {
+    const RESUMED: Resumed = |awaiting, value| match awaiting.cast::<Awaiting>() {
+        Ok(awaiting) => awaiting.get().go_on(awaiting.py(), Resume::Send(value.into())),
+        Err(error) => Err(error.into()),
+    };
+}
+
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<Awaiting>()
+    module.add_class::<Awaiting>()?;
+    resume::install::<Awaiting>(&module.py().get_type::<Awaiting>());
+    Ok(())
 }

@@ -33,7 +33,11 @@ pub(crate) fn is_shared(py: Python<'_>, error: &PyErr) -> bool {
 
 /// Takes the exception that is set; does not return if it is its caller's alone.
 pub(crate) fn raised(py: Python<'_>) -> Failed {
-    let error = PyErr::fetch(py);
+    of(py, PyErr::fetch(py))
+}
+
+/// An exception of a body's; does not return if it is its caller's alone.
+pub(crate) fn of(py: Python<'_>, error: PyErr) -> Failed {
     if !is_shared(py, &error) {
         escape(error);
     }

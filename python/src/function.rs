@@ -1,12 +1,14 @@
 //! A decorated function: what the package's `Cached` inherits from.
 //!
-//! The hit path is in `raw/entry`, everything that is not in a hurry is here. Conventions, names and
-//! words are the package's, in Python.
+//! The hit path is in `raw/entry`, everything that is not in a hurry is here. Conventions, names
+//! and words are the package's, in Python.
 
 use crate::awaiting::Awaiting;
+use crate::codec;
 use crate::failed;
+use crate::identity::Tied;
 use crate::near::Near;
-use crate::raw::arguments::{Call, FEW, Key, Parameter, Parts, Signature, to_object};
+use crate::raw::arguments::{Call, FEW, Given, Holding, Key, Parameter, Parts, Signature};
 use crate::raw::compare::Hashed;
 use crate::raw::entry::{self, Kept};
 use crate::raw::object::{self, Object};
@@ -16,7 +18,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyTuple, PyType};
+use pyo3::types::{PyBytes, PyDict, PyString, PyTuple, PyType};
 use std::cell::Cell;
 use std::time::Duration;
 
@@ -33,6 +35,10 @@ pub(crate) struct Inner {
     pub(crate) signature: Signature,
     /// Makes the key in the place of the arguments.
     pub(crate) make_key: Option<Object>,
+    /// What the parts of keys are called, if keys are their canonical bytes: what is one call in a
+    /// storage outside of this process is one flight here. Such a key is also the first argument of
+    /// the body.
+    encoded: Option<Vec<String>>,
     /// Makes the copy that a caller gets.
     copy: Option<Object>,
     pub(crate) cache: Cache<Key<false>, Object>,
@@ -51,23 +57,10 @@ impl Inner {
         self.copy.is_some()
     }
 
-    /// The key of parts, if the entry has to go with one of them.
-    pub(crate) fn tied(&self, parts: &Parts) -> Option<Key<false>> {
-        // SAFETY: those who have parts in hand hold the interpreter's lock.
-        #[allow(unsafe_code)]
-        parts.has_tokens().then(|| Key(unsafe { to_object(parts.as_slice(), self.single) }))
-    }
-
     /// A copy of a value, or null and an exception.
     pub(crate) fn copy(&self, py: Python<'_>, value: Object) -> *mut ffi::PyObject {
         let Some(copy) = &self.copy else { return value.into_ptr() };
-        match copy.bind(py).call1((value.bind(py),)) {
-            Ok(copied) => copied.into_ptr(),
-            Err(error) => {
-                error.restore(py);
-                std::ptr::null_mut()
-            }
-        }
+        entry::call_one(&copy.bind(py), value.bind(py))
     }
 
     /// The name of the function, for messages.
@@ -85,12 +78,48 @@ impl Inner {
         parts.nth(at).map(|parameter| parameter.name.bind(py).to_string())
     }
 
+    /// Whether keys are bytes, and handed to the body.
+    #[inline]
+    pub(crate) fn is_encoded(&self) -> bool {
+        self.encoded.is_some()
+    }
+
+    /// What a call is told apart by, as bytes.
+    pub(crate) fn encode<'py>(&self, py: Python<'py>, given: Given) -> PyResult<Bound<'py, PyAny>> {
+        let parts = match &self.make_key {
+            Some(make_key) => vec![entry::call_given(&make_key.bind(py), given)?],
+            None => self.bound(py, given)?,
+        };
+        let names = self.encoded.as_deref().unwrap_or_default();
+        let name = |index: usize| match names.get(index) {
+            Some(name) => format!("`{name}`"),
+            None => format!("{}", index + 1),
+        };
+        let bytes = codec::encode_arguments(&parts, &name)?;
+        Ok(PyBytes::new(py, &bytes).into_any())
+    }
+
+    /// The arguments of a call bound to the signature; what came by `**more` is a dict at the end.
+    fn bound<'py>(&self, py: Python<'py>, given: Given) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let Some(bound) = entry::bound(py, self, given) else { return Err(self.misfit(py, given)) };
+        if self.signature.more != Some(true) {
+            return Ok(bound);
+        }
+        let marker = bound.iter().position(|part| part.as_ptr() == self.signature.marker.as_ptr());
+        let more = PyDict::new(py);
+        let first = marker.unwrap_or(bound.len());
+        for pair in bound.get(first + 1..).unwrap_or_default().chunks_exact(2) {
+            more.set_item(&pair[0], &pair[1])?;
+        }
+        Ok(bound.into_iter().take(first).chain([more.into_any()]).collect())
+    }
+
     /// Why arguments do not fit the signature: as Python says it.
-    pub(crate) fn misfit(&self, py: Python<'_>, kept: &Kept) -> PyErr {
+    pub(crate) fn misfit(&self, py: Python<'_>, given: Given) -> PyErr {
         let bound = || {
             let inspect = py.import("inspect")?;
             let signature = inspect.call_method1("signature", (self.body.bind(py),))?;
-            let (args, kwargs) = kept.to_python(py)?;
+            let (args, kwargs) = entry::to_python(py, given)?;
             signature.call_method("bind", args, Some(&kwargs))
         };
         match bound() {
@@ -107,7 +136,7 @@ type Described<'py> = (Bound<'py, PyString>, Option<(Bound<'py, PyAny>,)>, bool)
 impl Function {
     #[new]
     #[pyo3(signature = (body, storage, *, parameters, by_position_only, by_position, rest, more,
-                        make_key, copy, ttl, is_async))]
+                        make_key, encoded, copy, ttl, is_async))]
     #[allow(clippy::too_many_arguments)] // by name only, from one place
     fn new(
         body: &Bound<'_, PyAny>,
@@ -118,6 +147,7 @@ impl Function {
         rest: Option<bool>,
         more: Option<bool>,
         make_key: Option<Bound<'_, PyAny>>,
+        encoded: Option<Vec<String>>,
         copy: Option<Bound<'_, PyAny>>,
         ttl: Option<f64>,
         is_async: bool,
@@ -136,8 +166,10 @@ impl Function {
         }
         let is_simple = rest.is_none() && more.is_none() && known.iter().all(|one| !one.is_skipped);
         let marker = py.get_type::<Function>().into_any().into();
-        let is_fast = is_simple && make_key.is_none() && by_position == known.len();
-        let few = is_simple && make_key.is_none() && known.len() <= FEW;
+        // Keys are the arguments, and not made of them.
+        let is_direct = is_simple && make_key.is_none() && encoded.is_none();
+        let is_fast = is_direct && by_position == known.len();
+        let few = is_direct && known.len() <= FEW;
         let signature = Signature {
             all_simple: if few { known.len() } else { usize::MAX },
             all_by_position: if is_fast { known.len() } else { usize::MAX },
@@ -149,11 +181,12 @@ impl Function {
             marker,
             is_simple,
         };
-        let single = make_key.is_some() || signature.is_single();
+        let single = make_key.is_some() || encoded.is_some() || signature.is_single();
         let inner = Inner {
             body: body.clone().into(),
             signature,
             make_key: make_key.map(Object::from),
+            encoded,
             copy: copy.map(Object::from),
             cache: storage.get().open(ttl),
             is_async,
@@ -223,18 +256,15 @@ impl Function {
     ) -> PyResult<()> {
         let inner = slf.get().inner();
         let value = Object::from(value);
-        let tied = slf.get().with_key(args, kwargs, |call, tied| match call {
-            Either::Plain(call) => {
-                drop(calls::insert(&inner.cache, call, value));
-                tied.map(|key| (call.hash, key))
-            }
-            Either::Foreign(call) => {
-                drop(calls::insert(&inner.cache, call, value));
-                tied.map(|key| (call.hash, key))
-            }
+        let tied = slf.get().with_key(args, kwargs, |call, tied| {
+            drop(match call {
+                Either::Plain(call) => calls::insert(&inner.cache, call, value),
+                Either::Foreign(call) => calls::insert(&inner.cache, call, value),
+            });
+            tied
         })?;
-        if let Some((hash, key)) = tied {
-            crate::identity::stored(slf, hash, &key);
+        if let Some(tied) = tied {
+            tied.stored(slf);
         }
         Ok(())
     }
@@ -251,10 +281,11 @@ impl Function {
         let inner = slf.get().inner();
         let kept = Kept::from_python(args, kwargs);
         let mut parts = Parts::new();
-        let Hashed { hash, is_plain } = entry::key_of_kept(py, inner, &kept, &mut parts)?;
+        let hashed = entry::key_of_kept(py, inner, &kept, &mut parts)?;
+        let Hashed { hash, is_plain } = hashed;
         let raised = Cell::new(false);
         let single = inner.is_single();
-        let tied = inner.tied(&parts);
+        let tied = Tied::of(&parts, hashed);
         let parts = parts.as_slice();
         let missed = match is_plain {
             true => calls::missed(
@@ -267,14 +298,14 @@ impl Function {
             ),
         };
         if inner.is_async {
-            let awaiting = Awaiting::new(slf, missed, hash, tied, kept, true);
+            let awaiting = Awaiting::new(slf, missed, tied, kept, true);
             return Ok(awaiting.into_bound(py)?.into_any());
         }
         let body = || entry::run_kept(inner, &kept);
         let reload = || calls::reload(&inner.cache, missed, body);
         let value = failed::caught(py, || crate::chain::within(py, reload))?;
-        if let Some(key) = &tied {
-            crate::identity::stored(slf, hash, key);
+        if let Some(tied) = &tied {
+            tied.stored(slf);
         }
         Ok(value.bind(py))
     }
@@ -286,31 +317,19 @@ impl Function {
         args: &Bound<'py, PyTuple>,
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyTuple>> {
-        let py = args.py();
         let kept = Kept::from_python(args, kwargs);
-        let inner = self.inner();
-        let mut parts = Parts::new();
-        // SAFETY: the arguments are valid, and the lock is held.
-        #[allow(unsafe_code)]
-        let bound = unsafe {
-            if !inner.signature.bind(kept.given(), &mut parts) {
-                return Err(inner.misfit(py, &kept));
-            }
-            to_object(parts.as_slice(), false)
-        };
-        let bound = bound.bind(py).cast_into::<PyTuple>()?;
-        if inner.signature.more != Some(true) {
-            return Ok(bound);
-        }
-        let marker = bound.iter().position(|part| part.as_ptr() == inner.signature.marker.as_ptr());
-        let more = PyDict::new(py);
-        let first = marker.unwrap_or(bound.len());
-        let named: Vec<_> = bound.iter().skip(first + 1).collect();
-        for pair in named.chunks_exact(2) {
-            more.set_item(&pair[0], &pair[1])?;
-        }
-        let before = bound.iter().take(first);
-        PyTuple::new(py, before.chain([more.into_any()]).collect::<Vec<_>>())
+        PyTuple::new(args.py(), self.inner().bound(args.py(), kept.given())?)
+    }
+
+    /// The canonical bytes of a call's arguments: its key, if keys are encoded.
+    #[pyo3(signature = (args, kwargs))]
+    fn _encode<'py>(
+        &self,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let kept = Kept::from_python(args, kwargs);
+        self.inner().encode(args.py(), kept.given())
     }
 
     /// Removes every entry.
@@ -384,16 +403,17 @@ impl Function {
         &self,
         args: &Bound<'_, PyTuple>,
         kwargs: Option<&Bound<'_, PyDict>>,
-        act: impl FnOnce(Either<'_>, Option<Key<false>>) -> T,
+        act: impl FnOnce(Either<'_>, Option<Tied>) -> T,
     ) -> PyResult<T> {
         let py = args.py();
         let inner = self.inner();
         let kept = Kept::from_python(args, kwargs);
         let mut parts = Parts::new();
-        let Hashed { hash, is_plain } = entry::key_of_kept(py, inner, &kept, &mut parts)?;
+        let hashed = entry::key_of_kept(py, inner, &kept, &mut parts)?;
+        let Hashed { hash, is_plain } = hashed;
         let raised = Cell::new(false);
         let single = inner.is_single();
-        let tied = inner.tied(&parts);
+        let tied = Tied::of(&parts, hashed);
         let parts = parts.as_slice();
         let done = match is_plain {
             true => act(Either::Plain(&Call { hash, parts, single, raised: &raised }), tied),
@@ -405,48 +425,22 @@ impl Function {
         }
     }
 
-    /// Removes an entry whose key nobody can ask for any more.
-    pub(crate) fn forget(&self, hash: u64, key: &Key<false>) {
-        self.by_key(hash, key, |inner, call| match call {
-            Either::Plain(call) => drop(calls::invalidate(&inner.cache, call)),
-            Either::Foreign(call) => drop(calls::invalidate(&inner.cache, call)),
+    /// Removes an entry that has this token in its key: nobody can ask for it any more.
+    pub(crate) fn forget(&self, hash: u64, is_plain: bool, token: &Object) {
+        let cache = &self.inner().cache;
+        drop(match is_plain {
+            true => calls::invalidate(cache, &Holding::<true> { hash, part: token }),
+            false => calls::invalidate(cache, &Holding::<false> { hash, part: token }),
         });
     }
 
-    /// Whether there is an entry with this key.
-    pub(crate) fn holds(&self, hash: u64, key: &Key<false>) -> bool {
-        self.by_key(hash, key, |inner, call| match call {
-            Either::Plain(call) => calls::peek(&inner.cache, call).is_some(),
-            Either::Foreign(call) => calls::peek(&inner.cache, call).is_some(),
-        })
-    }
-
-    #[allow(unsafe_code)]
-    fn by_key<T>(&self, hash: u64, key: &Key<false>, act: impl Fn(&Inner, Either<'_>) -> T) -> T {
-        let inner = self.inner();
-        let object = key.0.as_ptr();
-        let mut parts = match inner.is_single() {
-            true => Parts::of([object].into_iter()),
-            // SAFETY: keys of more than one part are tuples, and the lock is held.
-            false => unsafe {
-                let count = ffi::PyTuple_GET_SIZE(object);
-                Parts::of((0..count).map(|at| ffi::PyTuple_GET_ITEM(object, at)))
-            },
-        };
-        let raised = Cell::new(false);
-        let single = inner.is_single();
-        // SAFETY: the parts are those of a key that lives. They have been hashed before.
-        let is_plain = unsafe { parts.hash(false).is_ok_and(|hashed| hashed.is_plain) };
-        let parts = parts.as_slice();
-        let done = match is_plain {
-            true => act(inner, Either::Plain(&Call { hash, parts, single, raised: &raised })),
-            false => act(inner, Either::Foreign(&Call { hash, parts, single, raised: &raised })),
-        };
-        if raised.get() {
-            // SAFETY: an exception is set, and nobody is there to get it.
-            unsafe { ffi::PyErr_Clear() };
+    /// Whether there is such an entry.
+    pub(crate) fn holds(&self, hash: u64, is_plain: bool, token: &Object) -> bool {
+        let cache = &self.inner().cache;
+        match is_plain {
+            true => calls::peek(cache, &Holding::<true> { hash, part: token }).is_some(),
+            false => calls::peek(cache, &Holding::<false> { hash, part: token }).is_some(),
         }
-        done
     }
 }
 

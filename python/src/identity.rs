@@ -1,14 +1,14 @@
 //! Objects that are compared by their identity are not kept alive by keys: a token stands in their
 //! place. When such an object goes, so do the entries that it was an argument of.
 //!
-//! That is what makes methods safe to cache: each instance has entries of its own, and they end with
-//! it. Called by `raw/arguments` for each such argument, and by `function` when an entry is stored.
+//! That is what makes methods safe to cache: each instance has entries of its own, and they end
+//! with it. Called by `raw/arguments` for each such argument, and where an entry is stored.
 
 #![allow(unsafe_code)] // looks at types by their slots
 
 use crate::function::Function;
-use crate::raw::arguments::{Borrowed, Key};
-use crate::raw::compare::{Raised, is_by_identity};
+use crate::raw::arguments::{Borrowed, Parts};
+use crate::raw::compare::{Hashed, Raised, is_by_identity};
 use crate::raw::object::Object;
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
@@ -32,11 +32,12 @@ struct Notes {
     tidy_at: usize,
 }
 
-/// An entry that has a token in its key.
+/// An entry that has the token in its key. Not its key: the other arguments in there may be large,
+/// or may be what keeps the object alive.
 struct Note {
     function: Py<PyWeakrefReference>,
     hash: u64,
-    key: Key<false>,
+    is_plain: bool,
 }
 
 const TIDY_AT: usize = 64;
@@ -123,10 +124,9 @@ impl Token {
             }
         };
         let notes = std::mem::take(&mut *this.notes());
+        let token = Object::from(slf.clone().into_any());
         for note in notes.entries {
-            if let Some(function) = note.function(py) {
-                function.get().forget(note.hash, &note.key);
-            }
+            note.forget(py, &token);
         }
         drop(gone);
     }
@@ -142,24 +142,27 @@ impl Token {
     }
 
     /// Remembers an entry, so that it can go with the object.
-    fn note(&self, py: Python<'_>, note: Note) {
-        let mut notes = self.notes();
+    fn note(slf: &Bound<'_, Self>, note: Note) {
+        let (py, this) = (slf.py(), slf.get());
+        let mut notes = this.notes();
         notes.entries.push(note);
         if notes.entries.len() < notes.tidy_at.max(TIDY_AT) {
             return;
         }
         let entries = std::mem::take(&mut notes.entries);
         drop(notes);
+        let token = Object::from(slf.clone().into_any());
         let is_there = |note: &Note| {
-            note.function(py).is_some_and(|function| function.get().holds(note.hash, &note.key))
+            let function = note.function(py);
+            function.is_some_and(|function| function.get().holds(note.hash, note.is_plain, &token))
         };
-        // A call that was loaded again and again is noted once: a function has one weak reference, and
-        // other keys of the same hash are so rare that theirs may wait for their eviction.
+        // A call that was loaded again and again is noted once, as are calls whose keys share a
+        // hash: a function has one weak reference.
         let mut seen = HashSet::new();
         let mut is_first = |note: &Note| seen.insert((note.function.as_ptr() as usize, note.hash));
         let (kept, gone): (Vec<Note>, Vec<Note>) =
             entries.into_iter().partition(|note| is_there(note) && is_first(note));
-        let mut notes = self.notes();
+        let mut notes = this.notes();
         notes.tidy_at = 2 * kept.len();
         notes.entries.extend(kept);
         drop(notes);
@@ -171,23 +174,46 @@ impl Note {
     fn function<'py>(&self, py: Python<'py>) -> Option<Bound<'py, Function>> {
         self.function.bind(py).upgrade_as::<Function>().ok().flatten()
     }
+
+    /// Removes the entry, or entries if several keys with the token share the hash.
+    fn forget(&self, py: Python<'_>, token: &Object) {
+        let Some(function) = self.function(py) else { return };
+        loop {
+            function.get().forget(self.hash, self.is_plain, token);
+            if !function.get().holds(self.hash, self.is_plain, token) {
+                return;
+            }
+        }
+    }
 }
 
-/// An entry with these parts in its key has been stored.
-pub(crate) fn stored(function: &Bound<'_, Function>, hash: u64, key: &Key<false>) {
-    let py = function.py();
-    let key_object = key.0.bind(py);
-    let in_tuple = key_object.cast::<pyo3::types::PyTuple>().map(|parts| parts.as_slice().to_vec());
-    let parts = in_tuple.unwrap_or_else(|_| vec![key_object.clone()]);
-    for part in parts {
-        if let (Ok(token), Ok(reference)) =
-            (part.cast_exact::<Token>(), PyWeakrefReference::new(function))
-        {
-            let note = Note { function: reference.unbind(), hash, key: key.clone() };
-            token.get().note(py, note);
-            // It may have gone while the body ran, which was the last to hold it.
-            if !token.get().is_alive(token) {
-                function.get().forget(hash, key);
+/// The key of an entry that has to go with one of its arguments.
+pub(crate) struct Tied {
+    parts: Vec<Object>,
+    hashed: Hashed,
+}
+
+impl Tied {
+    /// Nothing if no argument is represented by a token.
+    pub(crate) fn of(parts: &Parts, hashed: Hashed) -> Option<Tied> {
+        parts.has_tokens().then(|| Tied { parts: parts.kept().to_vec(), hashed })
+    }
+
+    /// An entry with this key has been stored.
+    pub(crate) fn stored(&self, function: &Bound<'_, Function>) {
+        let py = function.py();
+        let Hashed { hash, is_plain } = self.hashed;
+        for part in &self.parts {
+            let token = part.bind(py);
+            if let (Ok(token), Ok(reference)) =
+                (token.cast_exact::<Token>(), PyWeakrefReference::new(function))
+            {
+                let note = || Note { function: reference.clone().unbind(), hash, is_plain };
+                Token::note(token, note());
+                // It may have gone while the body ran, which was the last to hold it.
+                if !token.get().is_alive(token) {
+                    note().forget(py, part);
+                }
             }
         }
     }

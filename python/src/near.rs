@@ -1,4 +1,5 @@
-//! A storage of the core, in this process: what the package's `MemoryStorage` and `LRUStorage` hold.
+//! A storage of the core, in this process: what the package's `MemoryStorage` and `LRUStorage`
+//! hold.
 
 use crate::raw::arguments::Key;
 use crate::raw::object::Object;

@@ -433,3 +433,76 @@ def test_a_removal_that_does_not_come_to_its_end_is_owed(begins):
     storage.stalls = False
     assert asyncio.run(f(1)) == asyncio.run(f(1)) == 1
     assert not f._part._owed and not f._part._doubtful
+
+
+def test_arguments_become_a_key_once():
+    asked = []
+
+    class Named:
+        def __gecaso_key__(self):
+            asked.append(self)
+            return "a name"
+
+    f = gecaso.cached(Plain())(lambda named: [named])
+    one = Named()
+    assert f(one) is f(one)
+    assert len(asked) == 2
+
+
+@pytest.mark.filterwarnings("ignore:.*calls go on without")
+def test_late_operations_of_several_tasks():
+    """Each is ended by its own time, and only that: a cancellation stays one."""
+    storage = Stalling()
+
+    @gecaso.cached(storage, _deadline=0.05)
+    async def f(x):
+        return [x]
+
+    async def cancelled():
+        task = asyncio.create_task(f(100))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    async def counted(x):
+        value = await f(x)
+        task = asyncio.current_task()
+        return value, task.cancelling() if hasattr(task, "cancelling") else 0
+
+    async def main():
+        first = [asyncio.create_task(counted(x)) for x in range(2)]
+        await cancelled()
+        last = asyncio.create_task(counted(2))
+        assert await asyncio.gather(*first, last) == [([x], 0) for x in range(3)]
+        late = f._part._late
+        assert not late._waiting and not late._late
+
+    asyncio.run(main())
+    storage.stalls = False
+
+
+@pytest.mark.filterwarnings("ignore:.*calls go on without")
+def test_a_late_operation_that_is_cancelled_at_the_same_time():
+    storage = Stalling()
+
+    @gecaso.cached(storage, _deadline=0.01)
+    async def f(x):
+        return [x]
+
+    async def main():
+        task = asyncio.create_task(f(1))
+        await asyncio.sleep(0)
+        late = f._part._late
+        until = time.monotonic() + 0.02
+        while time.monotonic() < until:
+            pass  # the loop stands still, so that both are due at once
+        task.cancel()
+        late._ring()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    if not hasattr(asyncio.Task, "uncancel"):
+        pytest.skip("tasks do not count their cancellations before 3.11")
+    asyncio.run(main())
+    storage.stalls = False

@@ -25,6 +25,27 @@ impl Identity {
     }
 }
 
+/// The keys of one function's calls.
+#[pyclass(frozen, module = "gecaso._gecaso", name = "_Keys")]
+pub(super) struct Keys {
+    identity: Identity,
+    hash_key: bool,
+}
+
+#[pymethods]
+impl Keys {
+    #[new]
+    fn new(name: &str, version: u32, hash_key: bool) -> Self {
+        Keys { identity: Identity::new(name, version), hash_key }
+    }
+
+    /// `Identity::storage_key`.
+    #[pyo3(signature = (arguments, /))]
+    fn of(&self, arguments: &[u8]) -> String {
+        self.identity.storage_key(arguments, self.hash_key)
+    }
+}
+
 /// `Identity::storage_key` for Python.
 #[pyfunction]
 #[pyo3(signature = (name, version, arguments, hash_key = true))]

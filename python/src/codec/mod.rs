@@ -39,6 +39,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("UnpackError", module.py().get_type::<fault::UnpackError>())?;
     module.add_class::<pickle::PickleCodec>()?;
     module.add_class::<Sealing>()?;
+    module.add_class::<identity::Keys>()?;
     module.add_function(wrap_pyfunction!(pack::pack, module)?)?;
     module.add_function(wrap_pyfunction!(pack::unpack, module)?)?;
     module.add_function(wrap_pyfunction!(pack::_checksum, module)?)?;

@@ -76,7 +76,7 @@ pub(crate) struct Parts {
     count: usize,
     has_tokens: bool,
     /// What keeps parts alive that no argument does.
-    _kept: Vec<Object>,
+    kept: Vec<Object>,
 }
 
 impl Parts {
@@ -87,7 +87,7 @@ impl Parts {
             spilled: Vec::new(),
             count: 0,
             has_tokens: false,
-            _kept: Vec::new(),
+            kept: Vec::new(),
         }
     }
 
@@ -95,20 +95,18 @@ impl Parts {
     pub(crate) fn one(part: &Object) -> Self {
         let mut parts = Parts::new();
         parts.push(part.as_ptr());
-        parts._kept.push(part.clone());
-        parts
-    }
-
-    /// These parts.
-    pub(crate) fn of(given: impl Iterator<Item = Borrowed>) -> Self {
-        let mut parts = Parts::new();
-        given.for_each(|part| parts.push(part));
+        parts.kept.push(part.clone());
         parts
     }
 
     /// Whether a part stands for an object that it does not keep alive.
     pub(crate) fn has_tokens(&self) -> bool {
         self.has_tokens
+    }
+
+    /// What keeps parts alive that no argument does: the tokens, and a key made by hand.
+    pub(crate) fn kept(&self) -> &[Object] {
+        &self.kept
     }
 
     #[inline]
@@ -152,15 +150,15 @@ impl Parts {
     /// Replaces objects that are compared by identity by their tokens.
     unsafe fn weaken(&mut self) -> Result<(), Raised> {
         let strong: Vec<Borrowed> = self.as_slice().to_vec();
-        let kept = std::mem::take(&mut self._kept);
+        let kept = std::mem::take(&mut self.kept);
         *self = Parts::new();
-        self._kept = kept;
+        self.kept = kept;
         for part in strong {
             // SAFETY: the caller's.
             let token = unsafe { identity::token(part)? };
             self.push(token.as_ref().map_or(part, Object::as_ptr));
             self.has_tokens |= token.is_some();
-            self._kept.extend(token);
+            self.kept.extend(token);
         }
         Ok(())
     }
@@ -223,13 +221,18 @@ impl Signature {
     /// A call as CPython hands it over, and the interpreter's lock is held.
     #[inline]
     pub(crate) unsafe fn bind_in_place<'a>(&self, given: Given) -> Option<&'a [Borrowed]> {
-        let fits = given.names.is_null() && given.count == self.all_by_position;
+        if !given.names.is_null() || given.count != self.all_by_position {
+            return None;
+        }
+        if given.count == 0 {
+            return Some(&[]); // there may be no pointer at all
+        }
         // SAFETY: `count` arguments lie there.
-        fits.then(|| unsafe { std::slice::from_raw_parts(given.args, given.count) })
+        Some(unsafe { std::slice::from_raw_parts(given.args, given.count) })
     }
 
-    /// The parts of a call of a simple signature with few parameters, in `room`. `None`: the call is
-    /// for [`bind`](Self::bind), which knows all cases.
+    /// The parts of a call of a simple signature with few parameters, in `room`. `None`: the call
+    /// is for [`bind`](Self::bind), which knows all cases.
     ///
     /// # Safety
     ///
@@ -489,6 +492,43 @@ impl<const PLAIN: bool, const LOOSE: bool> Query<Key<LOOSE>> for Call<'_, PLAIN,
 
     /// A value is cloned by counting one more, which runs nothing.
     #[inline]
+    fn is_plain_with<V: 'static>() -> bool {
+        PLAIN
+    }
+}
+
+/// In search of an entry that has this part in its key: the part itself, not one equal to it.
+/// `PLAIN`: its key is.
+pub(crate) struct Holding<'a, const PLAIN: bool> {
+    /// Of the key.
+    pub(crate) hash: u64,
+    pub(crate) part: &'a Object,
+}
+
+impl<const PLAIN: bool> Query<Key<false>> for Holding<'_, PLAIN> {
+    fn hash_into<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+
+    fn matches(&self, key: &Key<false>) -> bool {
+        let (key, part) = (key.0.as_ptr(), self.part.as_ptr());
+        // SAFETY: keys are valid; an exact tuple has so many items.
+        unsafe {
+            if !std::ptr::eq(ffi::Py_TYPE(key), &raw const ffi::PyTuple_Type) {
+                return std::ptr::eq(key, part);
+            }
+            (0..ffi::PyTuple_GET_SIZE(key)).any(|at| ffi::PyTuple_GET_ITEM(key, at) == part)
+        }
+    }
+
+    fn to_key(&self) -> Key<false> {
+        Key(self.part.clone())
+    }
+
+    fn is_plain() -> bool {
+        PLAIN
+    }
+
     fn is_plain_with<V: 'static>() -> bool {
         PLAIN
     }

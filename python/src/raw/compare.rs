@@ -4,6 +4,7 @@
 //! Called by `arguments` (to hash) and by keys (to compare). *Plain* values are those that are
 //! hashed and compared without running anything of a user's: they may be compared under a lock.
 
+use super::calling;
 use pyo3::ffi;
 use std::ptr::addr_of_mut;
 
@@ -113,7 +114,7 @@ unsafe fn hash_other(
         if is_exact(type_, type_of!(PyFrozenSet_Type)) {
             return hash_set(object, depth + 1);
         }
-        let hash = ffi::PyObject_Hash(object);
+        let hash = calling::hash(object);
         if hash == -1 {
             return Err(Raised);
         }
@@ -141,12 +142,13 @@ unsafe fn hash_set(set: Borrowed, depth: u32) -> Result<Hashed, Raised> {
     // SAFETY: the caller's: an exact frozen set.
     unsafe {
         check_depth(depth)?;
-        let mut all = Hashed { hash: ffi::PySet_Size(set) as u64, is_plain: true };
+        // Not plain: an iterator is allocated to compare them, which may begin a collection, and
+        // that may call anything.
+        let mut all = Hashed { hash: ffi::PySet_Size(set) as u64, is_plain: false };
         for item in items(set)? {
             let one = hash_other(item.0, ffi::Py_TYPE(item.0), depth)?;
             // In any order.
             all.hash = all.hash.wrapping_add(mix(one.hash, 0x5E7));
-            all.is_plain &= one.is_plain;
         }
         Ok(all)
     }
@@ -274,7 +276,7 @@ unsafe fn same_sets(a: Borrowed, b: Borrowed) -> Result<bool, Raised> {
 #[inline]
 pub(crate) unsafe fn equal(a: Borrowed, b: Borrowed) -> Result<bool, Raised> {
     // SAFETY: the caller's.
-    match unsafe { ffi::PyObject_RichCompareBool(a, b, ffi::Py_EQ) } {
+    match unsafe { calling::equal(a, b) } {
         1 => Ok(true),
         0 => Ok(false),
         _ => Err(Raised),

@@ -3,17 +3,20 @@
 //! PyO3 has no vectorcall for its classes, so `install` adds it to a class of ours, as a class
 //! written in C would have it from the start.
 
-use super::arguments::{Borrowed, Call, FEW, Given, Key, Parts, to_object};
+use super::arguments::{Borrowed, Call, FEW, Given, Key, Parts};
+use super::calling;
 use super::compare::{self, Hashed, mix};
-use super::object::Object;
+use super::object::{self, Object};
 use super::ready;
 use crate::awaiting::Awaiting;
 use crate::chain;
 use crate::failed::{self, Failed};
 use crate::function::{Function, Inner};
+use crate::identity::Tied;
 use gecaso::face::calls::{self, Missed};
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 use std::cell::Cell;
@@ -44,24 +47,40 @@ fn given(args: *const Borrowed, flags: usize, names: Borrowed) -> Given {
     Given { args, count, names }
 }
 
-/// What a look-up came to.
-pub(crate) enum Looked {
+/// What a look-up came to that runs nothing of a user's.
+enum Quick {
     Hit(Object),
-    /// With the hash, and with the key if the entry has to go with one of the arguments.
-    Miss(Missed<Key<false>>, u64, Option<Key<false>>),
+    Miss(Missed<Key<false>>),
+    /// Only a look-up that may run something can tell.
+    Unknown,
+}
+
+/// What a look-up came to.
+enum Looked {
+    Hit(Object),
+    Miss(Missed<Key<false>>, Beside),
     /// The call does not fit the signature: the body says how.
     Unbound,
     /// An exception is set.
     Raised,
 }
 
-/// Looks a call up.
+/// What a miss comes with, beside its key.
+#[derive(Default)]
+struct Beside {
+    /// What the entry has to go with, if it has to.
+    tied: Option<Tied>,
+    /// The key as the body is given it.
+    encoded: Option<Object>,
+}
+
+/// Looks a call up, if that can be done without running anything of a user's.
 ///
 /// # Safety
 ///
 /// A call as CPython hands it over, and the interpreter's lock is held.
 #[inline]
-unsafe fn look(inner: &Inner, given: Given) -> Looked {
+unsafe fn look(inner: &Inner, given: Given) -> Quick {
     // SAFETY: the caller's.
     unsafe {
         if let Some(parts) = inner.signature.bind_in_place(given) {
@@ -77,7 +96,7 @@ unsafe fn look(inner: &Inner, given: Given) -> Looked {
                 return find_plain(inner, parts, hash);
             }
         }
-        look_long(inner, given)
+        Quick::Unknown
     }
 }
 
@@ -98,12 +117,12 @@ unsafe fn hash_plain(parts: &[Borrowed]) -> Option<u64> {
 }
 
 #[inline]
-unsafe fn find_plain(inner: &Inner, parts: &[Borrowed], hash: u64) -> Looked {
+unsafe fn find_plain(inner: &Inner, parts: &[Borrowed], hash: u64) -> Quick {
     let (single, raised) = (inner.is_single(), Cell::new(false));
     let call = Call::<true, false> { hash, parts, single, raised: &raised };
     match calls::find(&inner.cache, &call) {
-        Ok(value) => Looked::Hit(value),
-        Err(missed) => Looked::Miss(missed, hash, None),
+        Ok(value) => Quick::Hit(value),
+        Err(missed) => Quick::Miss(missed),
     }
 }
 
@@ -114,7 +133,8 @@ unsafe fn look_long(inner: &Inner, given: Given) -> Looked {
     unsafe {
         let mut parts = Parts::new();
         let Some(hashed) = key(inner, given, &mut parts) else { return Looked::Raised };
-        let Some(Hashed { hash, is_plain }) = hashed else { return Looked::Unbound };
+        let Some(hashed) = hashed else { return Looked::Unbound };
+        let Hashed { hash, is_plain } = hashed;
         let (single, raised) = (inner.is_single(), Cell::new(false));
         let given = parts.as_slice();
         let found = if is_plain {
@@ -128,8 +148,8 @@ unsafe fn look_long(inner: &Inner, given: Given) -> Looked {
             _ if raised.get() => Looked::Raised,
             Ok(value) => Looked::Hit(value),
             Err(missed) => {
-                let tied = parts.has_tokens().then(|| Key(to_object(given, single)));
-                Looked::Miss(missed, hash, tied)
+                let encoded = inner.is_encoded().then(|| Object::from_borrowed(given[0]));
+                Looked::Miss(missed, Beside { tied: Tied::of(&parts, hashed), encoded })
             }
         }
     }
@@ -145,9 +165,17 @@ unsafe fn look_long(inner: &Inner, given: Given) -> Looked {
 pub(crate) unsafe fn key(inner: &Inner, given: Given, parts: &mut Parts) -> Option<Option<Hashed>> {
     // SAFETY: the caller's.
     unsafe {
-        if let Some(make_key) = &inner.make_key {
-            let key =
-                ffi::PyObject_Vectorcall(make_key.as_ptr(), given.args, given.count, given.names);
+        if inner.is_encoded() {
+            let key = Python::attach(|py| match inner.encode(py, given) {
+                Ok(key) => Some(Object::from(key)),
+                Err(error) => {
+                    error.restore(py);
+                    None
+                }
+            })?;
+            *parts = Parts::one(&key);
+        } else if let Some(make_key) = &inner.make_key {
+            let key = calling::vectorcall(make_key.as_ptr(), given.args, given.count, given.names);
             if key.is_null() {
                 return None;
             }
@@ -210,22 +238,46 @@ pub(crate) unsafe extern "C" fn call(
 ) -> Borrowed {
     // SAFETY: called by CPython: the lock is held, and `function` is a `Function`.
     unsafe {
-        let py = Python::assume_attached();
-        let bound = Borrowed_::from_ptr(py, function);
+        let bound = Borrowed_::from_ptr(Python::assume_attached(), function);
         let function = bound.cast_unchecked::<Function>();
         let inner = function.get().inner();
         let given = given(args, flags, names);
         match look(inner, given) {
-            Looked::Hit(value) if !inner.copies() => value.into_ptr(),
-            Looked::Hit(value) => inner.copy(py, value),
-            Looked::Miss(missed, hash, tied) => miss(&function, missed, hash, given, tied),
+            Quick::Hit(value) if !inner.copies() => value.into_ptr(),
+            quick => call_long(function, given, quick),
+        }
+    }
+}
+
+/// What is left to be done of a call that is no plain hit. It may run anything, which may let go of
+/// the function.
+#[inline(never)]
+unsafe fn call_long(function: Borrowed_<'_, '_, Function>, given: Given, quick: Quick) -> Borrowed {
+    let function: Bound<'_, Function> = function.to_owned();
+    let inner = function.get().inner();
+    // SAFETY: the caller's.
+    unsafe {
+        match looked(inner, given, quick) {
+            Looked::Hit(value) => inner.copy(function.py(), value),
+            Looked::Miss(missed, beside) => miss(&function, missed, given, beside),
             Looked::Unbound => call_body(inner, given),
             Looked::Raised => null_mut(),
         }
     }
 }
 
-type Borrowed_<'a, 'py> = pyo3::Borrowed<'a, 'py, PyAny>;
+/// Looks a call up to the end.
+#[inline]
+unsafe fn looked(inner: &Inner, given: Given, quick: Quick) -> Looked {
+    match quick {
+        Quick::Hit(value) => Looked::Hit(value),
+        Quick::Miss(missed) => Looked::Miss(missed, Beside::default()),
+        // SAFETY: the caller's.
+        Quick::Unknown => unsafe { look_long(inner, given) },
+    }
+}
+
+type Borrowed_<'a, 'py, T = PyAny> = pyo3::Borrowed<'a, 'py, T>;
 
 /// Calls the function itself.
 ///
@@ -235,7 +287,13 @@ type Borrowed_<'a, 'py> = pyo3::Borrowed<'a, 'py, PyAny>;
 pub(crate) unsafe fn call_body(inner: &Inner, given: Given) -> Borrowed {
     let Given { args, count, names } = given;
     // SAFETY: the caller's.
-    unsafe { ffi::PyObject_Vectorcall(inner.body.as_ptr(), args, count, names) }
+    unsafe { calling::vectorcall(inner.body.as_ptr(), args, count, names) }
+}
+
+/// Calls something with one argument: what it returns, or null and an exception.
+pub(crate) fn call_one(callable: &Bound<'_, PyAny>, argument: Bound<'_, PyAny>) -> Borrowed {
+    // SAFETY: both are valid, and the lock is held.
+    unsafe { calling::vectorcall(callable.as_ptr(), &argument.as_ptr(), 1, null_mut()) }
 }
 
 /// The body as the core wants it: its value, or what it raised.
@@ -257,16 +315,24 @@ pub(crate) unsafe fn run_body(inner: &Inner, given: Given) -> Result<Object, Fai
 unsafe fn miss(
     function: &Bound<'_, Function>,
     missed: Missed<Key<false>>,
-    hash: u64,
     given: Given,
-    tied: Option<Key<false>>,
+    beside: Beside,
 ) -> Borrowed {
     let inner = function.get().inner();
-    let load = || {
+    let Beside { tied, encoded } = beside;
+    let body = || {
         // SAFETY: the caller's.
-        let value = calls::load(&inner.cache, missed, || unsafe { run_body(inner, given) })?;
-        if let Some(key) = &tied {
-            crate::identity::stored(function, hash, key);
+        unsafe {
+            match &encoded {
+                None => run_body(inner, given),
+                Some(key) => run_kept(inner, &Kept::new(Some(key), given)),
+            }
+        }
+    };
+    let load = || {
+        let value = calls::load(&inner.cache, missed, body)?;
+        if let Some(tied) = &tied {
+            tied.stored(function);
         }
         Ok(value)
     };
@@ -294,20 +360,36 @@ pub(crate) unsafe extern "C" fn call_async(
 ) -> Borrowed {
     // SAFETY: called by CPython: the lock is held, and `function` is a `Function`.
     unsafe {
-        let py = Python::assume_attached();
-        let bound = Borrowed_::from_ptr(py, function);
+        let bound = Borrowed_::from_ptr(Python::assume_attached(), function);
         let function = bound.cast_unchecked::<Function>();
         let inner = function.get().inner();
         let given = given(args, flags, names);
         match look(inner, given) {
-            Looked::Hit(value) if !inner.copies() => ready::make(value),
+            Quick::Hit(value) if !inner.copies() => ready::make(value),
+            quick => call_async_long(function, given, quick),
+        }
+    }
+}
+
+/// As [`call_long`].
+#[inline(never)]
+unsafe fn call_async_long(
+    function: Borrowed_<'_, '_, Function>,
+    given: Given,
+    quick: Quick,
+) -> Borrowed {
+    let function: Bound<'_, Function> = function.to_owned();
+    let (py, inner) = (function.py(), function.get().inner());
+    // SAFETY: the caller's.
+    unsafe {
+        match looked(inner, given, quick) {
             Looked::Hit(value) => match inner.copy(py, value) {
                 copy if copy.is_null() => copy,
                 copy => ready::make(Object::from_owned(copy)),
             },
-            Looked::Miss(missed, hash, tied) => Python::attach(|py| {
-                let kept = Kept::new(given);
-                let awaiting = Awaiting::new(&function, missed, hash, tied, kept, false);
+            Looked::Miss(missed, Beside { tied, encoded }) => Python::attach(|py| {
+                let kept = Kept::new(encoded.as_ref(), given);
+                let awaiting = Awaiting::new(&function, missed, tied, kept, false);
                 match awaiting.into_bound(py) {
                     Ok(awaiting) => awaiting.into_ptr(),
                     Err(error) => {
@@ -332,10 +414,12 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
+    /// `first`: an argument before all others.
+    ///
     /// # Safety
     ///
     /// As [`look`].
-    pub(crate) unsafe fn new(given: Given) -> Self {
+    pub(crate) unsafe fn new(first: Option<&Object>, given: Given) -> Self {
         // SAFETY: the caller's.
         unsafe {
             let names = match given.names.is_null() {
@@ -347,9 +431,10 @@ impl Kept {
                 false => ffi::PyTuple_GET_SIZE(given.names) as usize,
             };
             let value = |at| Object::from_borrowed(*given.args.add(at));
-            let values: Vec<Object> = (0..given.count + named).map(value).collect();
+            let rest = (0..given.count + named).map(value);
+            let values: Vec<Object> = first.cloned().into_iter().chain(rest).collect();
             let pointers = values.iter().map(|value| value.as_ptr() as usize).collect();
-            Kept { values, pointers, count: given.count, names }
+            Kept { values, pointers, count: given.count + usize::from(first.is_some()), names }
         }
     }
 
@@ -372,6 +457,11 @@ impl Kept {
         });
         let pointers = values.iter().map(|value| value.as_ptr() as usize).collect();
         Kept { values, pointers, count, names }
+    }
+
+    /// Shows the collector what is kept.
+    pub(crate) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.values.iter().chain(&self.names).try_for_each(|one| object::visit(visit, one))
     }
 
     pub(crate) fn given(&self) -> Given {
@@ -400,27 +490,55 @@ pub(crate) fn key_of_kept(
     // SAFETY: what was kept is valid, and the lock is held.
     match unsafe { key(inner, kept.given(), parts) } {
         None => Err(PyErr::fetch(py)),
-        Some(None) => Err(inner.misfit(py, kept)),
+        Some(None) => Err(inner.misfit(py, kept.given())),
         Some(Some(hashed)) => Ok(hashed),
     }
 }
 
 /// The arguments as a tuple and a dict.
-impl Kept {
-    pub(crate) fn to_python<'py>(
-        &self,
-        py: Python<'py>,
-    ) -> PyResult<(Bound<'py, pyo3::types::PyTuple>, Bound<'py, pyo3::types::PyDict>)> {
-        let args = self.values[..self.count].iter().map(|value| value.bind(py));
-        let args = pyo3::types::PyTuple::new(py, args.collect::<Vec<_>>())?;
+pub(crate) fn to_python<'py>(
+    py: Python<'py>,
+    given: Given,
+) -> PyResult<(Bound<'py, pyo3::types::PyTuple>, Bound<'py, pyo3::types::PyDict>)> {
+    // SAFETY: a call as CPython hands it over, or as it was kept; the lock is held.
+    unsafe {
+        let value = |at| Bound::from_borrowed_ptr(py, *given.args.add(at));
+        let args = pyo3::types::PyTuple::new(py, (0..given.count).map(value).collect::<Vec<_>>())?;
         let kwargs = pyo3::types::PyDict::new(py);
-        if let Some(names) = &self.names {
-            let names = names.bind(py).cast_into::<pyo3::types::PyTuple>()?;
-            for (name, value) in names.iter().zip(&self.values[self.count..]) {
-                kwargs.set_item(name, value.bind(py))?;
+        if let Some(names) = Bound::from_borrowed_ptr_or_opt(py, given.names) {
+            for (at, name) in names.cast_into::<pyo3::types::PyTuple>()?.iter().enumerate() {
+                kwargs.set_item(name, value(given.count + at))?;
             }
         }
         Ok((args, kwargs))
+    }
+}
+
+/// The parts of a call's key as it is bound to the signature; nothing if it does not fit.
+pub(crate) fn bound<'py>(
+    py: Python<'py>,
+    inner: &Inner,
+    given: Given,
+) -> Option<Vec<Bound<'py, PyAny>>> {
+    let mut parts = Parts::new();
+    // SAFETY: as in `to_python`.
+    unsafe {
+        let part = |part: &Borrowed| Bound::from_borrowed_ptr(py, *part);
+        let fits = inner.signature.bind(given, &mut parts);
+        fits.then(|| parts.as_slice().iter().map(part).collect())
+    }
+}
+
+/// Calls something with the arguments of a call.
+pub(crate) fn call_given<'py>(
+    callable: &Bound<'py, PyAny>,
+    given: Given,
+) -> PyResult<Bound<'py, PyAny>> {
+    let Given { args, count, names } = given;
+    // SAFETY: as in `to_python`; the result is ours, or null and an exception.
+    unsafe {
+        let result = calling::vectorcall(callable.as_ptr(), args, count, names);
+        Bound::from_owned_ptr_or_err(callable.py(), result)
     }
 }
 

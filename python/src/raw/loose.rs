@@ -1,6 +1,7 @@
 //! What CPython calls of a function under `lru_cache`.
 
 use super::arguments::{Borrowed, Call, Given, Key, Parts, as_given};
+use super::calling;
 use super::compare::mix;
 use super::object::Object;
 use crate::lru_cache::{Inner, LruCache};
@@ -35,27 +36,30 @@ pub(crate) unsafe extern "C" fn call(
         }
         let mut parts = Parts::new();
         let single = as_given(given, &inner.marker, inner.typed, &mut parts);
+        // What is hashed and compared may let go of the function.
+        let _kept = (!single).then(|| Object::from_borrowed(bound.as_ptr()));
         let Some(hash) = hash(&parts) else { return null_mut() };
         let raised = Cell::new(false);
         // A bare key is a string or an integer, and never the same as one that is not bare.
         if single {
             let call =
                 Call::<true, true> { hash, parts: parts.as_slice(), single, raised: &raised };
-            look(inner, given, &call)
+            look(function, given, &call)
         } else {
             let call =
                 Call::<false, true> { hash, parts: parts.as_slice(), single, raised: &raised };
-            look(inner, given, &call)
+            look(function, given, &call)
         }
     }
 }
 
 #[inline]
 unsafe fn look<const PLAIN: bool>(
-    inner: &Inner,
+    function: pyo3::Borrowed<'_, '_, LruCache>,
     given: Given,
     call: &Call<'_, PLAIN, true>,
 ) -> Borrowed {
+    let inner = function.get().inner();
     // SAFETY: the caller's.
     unsafe {
         let found = calls::find(&inner.cache, call);
@@ -67,6 +71,8 @@ unsafe fn look<const PLAIN: bool>(
             return value.into_ptr();
         }
         inner.misses.fetch_add(1, Relaxed);
+        // The body may let go of the function.
+        let _kept = Object::from_borrowed(function.as_ptr());
         let value = call_body(inner, given);
         if !value.is_null() {
             drop(calls::insert::<_, Key<true>, _>(
@@ -85,7 +91,7 @@ unsafe fn look<const PLAIN: bool>(
 
 unsafe fn call_body(inner: &Inner, given: Given) -> Borrowed {
     // SAFETY: the caller's.
-    unsafe { ffi::PyObject_Vectorcall(inner.body.as_ptr(), given.args, given.count, given.names) }
+    unsafe { calling::vectorcall(inner.body.as_ptr(), given.args, given.count, given.names) }
 }
 
 /// By Python's own hashes: equal keys may be of different types.
@@ -94,7 +100,7 @@ unsafe fn hash(parts: &Parts) -> Option<u64> {
     let mut all = parts.as_slice().len() as u64;
     for &part in parts.as_slice() {
         // SAFETY: the parts are valid.
-        let hash = unsafe { ffi::PyObject_Hash(part) };
+        let hash = unsafe { calling::hash(part) };
         if hash == -1 {
             return None;
         }
