@@ -43,6 +43,7 @@ fn stub(item: &Item, words: &Words, private: &TokenStream) -> TokenStream {
         .map(|typed| &typed.ty)
         .collect();
     let asyncness = &sig.asyncness;
+    let comma = (!params.is_empty() && !params.trailing_punct()).then(|| quote!(,));
     let peek_async = |ty: &syn::Type| {
         asyncness.is_some().then(|| {
             quote! {
@@ -58,6 +59,9 @@ fn stub(item: &Item, words: &Words, private: &TokenStream) -> TokenStream {
     let with_result = match &sig.output {
         ReturnType::Type(_, ty) if types::opaque(ty).is_none() && types::borrow(ty).is_none() => {
             let peek_async = peek_async(ty);
+            let (stored, demand) = handle::stored(ty, words, &valid::parameters(item), private);
+            let bounds = clause.iter().flat_map(|clause| &clause.predicates).chain(&demand);
+            let with_clause = quote!(where #(#bounds),*);
             quote! {
                 #peek_async
                 #vis #asyncness fn refresh<#params>(#(_: #all),*) -> #ty #clause { loop {} }
@@ -66,6 +70,16 @@ fn stub(item: &Item, words: &Words, private: &TokenStream) -> TokenStream {
                     loop {}
                 }
                 #vis fn insert<#params>(#(_: #in_key,)* _: #ty) -> #private::Receipt #clause {
+                    loop {}
+                }
+                #vis fn insert_with_ttl<#params>(
+                    #(_: #in_key,)* _: #ty, _: #private::Duration
+                ) -> #private::Receipt #clause {
+                    loop {}
+                }
+                #vis fn with<#params #comma __GecasoRead>(
+                    #(_: #in_key,)* _: impl ::core::ops::FnOnce(&#stored) -> __GecasoRead
+                ) -> ::core::option::Option<__GecasoRead> #with_clause {
                     loop {}
                 }
             }

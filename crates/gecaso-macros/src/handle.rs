@@ -1,18 +1,21 @@
 //! A free function and its handle: an uninhabited enum of the same name, with inherent functions.
 //!
 //! Called by `driver`; `fallback` takes the handle's name and shape from here. The body goes into
-//! the handle's `uncached`, and the function calls in. Must not know how a call goes, nor what a
-//! key is made of: those tokens are of `expand` and `parts`.
+//! the handle's `uncached`, and the function calls in; `entries` has what runs no body. Must not
+//! know how a call goes, nor what a key is made of: those tokens are of `expand` and `parts`.
+
+mod entries;
+
+pub(crate) use entries::stored;
 
 use crate::attr::HandleName;
-use crate::expand::{Expansion, local};
+use crate::expand::Expansion;
 use crate::parts;
 use crate::types;
 use crate::valid::{Argument, Flow, parameters};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote};
-use syn::visit_mut::VisitMut;
-use syn::{Attribute, FnArg, GenericParam, Signature, Type, TypeImplTrait, parse_quote};
+use syn::{Attribute, FnArg, GenericParam, Signature, Type, parse_quote};
 
 pub(crate) struct Handle<'a>(pub(crate) Expansion<'a>);
 
@@ -169,7 +172,7 @@ impl Handle<'_> {
         name: &str,
         asyncness: bool,
         wanted: impl Fn(&Argument) -> bool,
-        more: Option<FnArg>,
+        more: &[FnArg],
         output: &TokenStream,
     ) -> Signature {
         let item = self.0.item;
@@ -178,7 +181,6 @@ impl Handle<'_> {
         let (params, clause) = (&generics.params, &generics.where_clause);
         let wanted = self.0.plan.arguments.iter().filter(|argument| wanted(argument));
         let inputs = wanted.map(|Argument { name, ty, .. }| quote!(#name: #ty));
-        let more = more.into_iter();
         let asyncness = asyncness.then(|| quote!(async));
         parse_quote!(#asyncness fn #name<#params>(#(#inputs,)* #(#more,)*) -> #output #clause)
     }
@@ -188,8 +190,8 @@ impl Handle<'_> {
         let Handle(it) = self;
         let (vis, returns) = (&it.item.vis, it.plan.returns.to_token_stream());
         let is_async = it.plan.flow != Flow::Sync;
-        let call = self.signature("__gecaso_call", is_async, |_| true, None, &returns);
-        let refresh = self.signature("refresh", is_async, |_| true, None, &returns);
+        let call = self.signature("__gecaso_call", is_async, |_| true, &[], &returns);
+        let refresh = self.signature("refresh", is_async, |_| true, &[], &returns);
         let (names, turbofish) = (self.names(), it.turbofish());
         let body = quote!(#handle::uncached #turbofish(#(#names),*));
         let body = match it.plan.flow {
@@ -230,149 +232,6 @@ impl Handle<'_> {
     /// The cache, opened if need be.
     fn cache(&self) -> TokenStream {
         self.0.cache(&self.instance(), Some(&self.path()), self.itself())
-    }
-
-    /// Opens the cache of a function that has one alone, and whose types can be told without its
-    /// arguments.
-    fn open(&self) -> Option<TokenStream> {
-        let Handle(it) = self;
-        let is_alone = it.item.sig.generics.params.is_empty();
-        (is_alone && self.itself().is_some() && !it.names_an_argument()).then(|| {
-            let (token, keep) = (local("token"), local("keep"));
-            let (type_token, predicate, private) = (it.token(), it.keep(), &it.private);
-            let open = it.open(&self.instance(), &self.path(), self.itself());
-            quote! {
-                let #token = #type_token;
-                let #keep = #private::keep(#token, #predicate);
-                #open;
-            }
-        })
-    }
-
-    /// What the handle does without running the body.
-    fn others(&self) -> TokenStream {
-        let Handle(it) = self;
-        let (private, vis, returns) = (&it.private, &it.item.vis, &it.plan.returns);
-        let (view, token, keep) = (local("view"), local("token"), local("keep"));
-        let (value, cache, this) = (local("value"), self.cache(), local("this"));
-        let (bindings, type_token, predicate) = (it.view(&view), it.token(), it.keep());
-        let open = self.open();
-        let in_key = |argument: &Argument| argument.in_key;
-        let receipt = quote!(#private::Receipt);
-        let invalidate = self.signature("invalidate", false, in_key, None, &receipt);
-        let given: FnArg = parse_quote!(#value: #returns);
-        let insert = self.signature("insert", false, in_key, Some(given), &receipt);
-        let maybe = quote!(::core::option::Option<#returns>);
-        let peek = self.signature("peek", false, in_key, None, &maybe);
-        let peek_async = (it.plan.flow != Flow::Sync).then(|| {
-            let peek = self.signature("peek_async", true, in_key, None, &maybe);
-            quote! {
-                /// As `peek`, awaited.
-                #vis #peek {
-                    let #this = {
-                        let #token = #type_token;
-                        #[allow(unused_variables)]
-                        let #keep = #private::keep(#token, #predicate);
-                        #bindings
-                        #private::peek_async(#cache, &#view, #token)
-                    };
-                    #this.await
-                }
-            }
-        });
-        let key = self.key();
-        let check = self.signature("__gecaso_check", false, in_key, None, &quote!(()));
-        let checks = it.checks();
-        quote! {
-            #check { #checks }
-
-            /// Removes the entry of these arguments.
-            #vis #invalidate {
-                let #token = #type_token;
-                #[allow(unused_variables)]
-                let #keep = #private::keep(#token, #predicate);
-                #bindings
-                #private::invalidate(#cache, &#view)
-            }
-
-            /// Stores `value` as if a call had returned it; what a call would not store removes the
-            /// entry instead.
-            #vis #insert {
-                let #token = #type_token;
-                let #keep = #private::keep(#token, #predicate);
-                #bindings
-                let #this = #cache;
-                #private::insert(#this, &#view, #value, #keep, #token)
-            }
-
-            /// What a call with these arguments would find, neither counted nor refreshed.
-            #vis #peek {
-                let #token = #type_token;
-                #[allow(unused_variables)]
-                let #keep = #private::keep(#token, #predicate);
-                #bindings
-                #private::peek(#cache, &#view, #token)
-            }
-
-            #peek_async
-
-            /// The key of a call with these arguments.
-            #vis #key {
-                #bindings
-                #private::method::key_of(&#view)
-            }
-
-            /// Removes every entry of this function, of all its instantiations that this process has
-            /// used.
-            #vis fn clear() -> #private::Receipt {
-                #open
-                __GECASO_SLOTS.clear()
-            }
-
-            /// How the cache of this function has done, all its instantiations together.
-            #vis fn stats() -> #private::Stats {
-                __GECASO_SLOTS.stats()
-            }
-        }
-    }
-
-    /// `key` returns a type that borrows nothing, which has to be said parameter by parameter; so
-    /// `impl Trait` arguments get names.
-    fn key(&self) -> Signature {
-        struct Name(Vec<GenericParam>);
-        impl VisitMut for Name {
-            fn visit_type_mut(&mut self, node: &mut Type) {
-                if let Type::ImplTrait(TypeImplTrait { bounds, .. }) = node {
-                    let name = format_ident!("__Gecaso{}", self.0.len());
-                    self.0.push(parse_quote!(#name: #bounds));
-                    *node = parse_quote!(#name);
-                } else {
-                    syn::visit_mut::visit_type_mut(self, node);
-                }
-            }
-        }
-        let in_key = |argument: &Argument| argument.in_key;
-        let mut sig = self.signature("key", false, in_key, None, &quote!(()));
-        let mut name = Name(Vec::new());
-        for input in &mut sig.inputs {
-            name.visit_fn_arg_mut(input);
-        }
-        sig.generics.params.extend(name.0);
-        let captured = sig.generics.params.iter().filter_map(|param| match param {
-            GenericParam::Type(param) => Some(&param.ident),
-            GenericParam::Const(param) => Some(&param.ident),
-            GenericParam::Lifetime(_) => None,
-        });
-        sig.output = parse_quote! {
-            -> impl ::core::cmp::Eq
-                + ::core::hash::Hash
-                + ::core::clone::Clone
-                + ::core::marker::Send
-                + ::core::marker::Sync
-                + 'static
-                + use<#(#captured),*>
-        };
-        sig
     }
 }
 

@@ -72,13 +72,20 @@ use proc_macro::TokenStream;
 /// # The handle
 ///
 /// A free function gets a handle of its own name: `f::invalidate(1)`, `f::clear()`,
-/// `f::insert(1, value)`, `f::refresh(1)`, `f::peek(1)` (of an `async fn` also `f::peek_async(1)`),
-/// `f::key(1)`, `f::uncached(1)`, `f::stats()`. Arguments that are no part of the key are left out
-/// where no body runs.
+/// `f::insert(1, value)`, `f::insert_with_ttl(1, value, ttl)`, `f::refresh(1)`, `f::peek(1)` (of an
+/// `async fn` also `f::peek_async(1)`), `f::with(1, |value| ..)`, `f::key(1)`, `f::uncached(1)`,
+/// `f::stats()`. Arguments that are no part of the key are left out where no body runs.
+///
+/// `f::with(1, |value| ..)` reads the stored value where it is, as `Cache::with` does: it is for
+/// values whose clone is dear, or is an `Arc`'s whose count many threads change. It counts as a hit
+/// or a miss and runs no body; over a storage outside of the process it parks the thread, of an
+/// `async fn` too. The closure sees what is stored, of a `Result` what the `Ok` holds. Of a generic
+/// function its answer is the last parameter: `f::with::<u8, _>(..)`; and if that returns a
+/// `Result` that is called otherwise, as `Answer<T>`, `with` panics.
 ///
 /// In an `impl` an attribute can add nothing beside the method, so the handle of a method is found
 /// by the method itself: `gecaso::handle(Report::render).invalidate(&report, 5)`. It has
-/// `invalidate`, `clear`, `insert`, `peek` and `stats`; it has not `refresh` and `uncached`, since
+/// `invalidate`, `clear`, `insert`, `insert_with_ttl`, `peek`, `with` and `stats`; it has not `refresh` and `uncached`, since
 /// the body lies inside of the method, behind the look-up, and not `key`, whose type has no name
 /// there. `invalidate` and a call do what `refresh` would.
 ///

@@ -127,6 +127,12 @@ pub(crate) fn is_parameter(ty: &Type, parameters: &[String]) -> bool {
     false
 }
 
+/// Whether a type is called `Result` or `Option`, be it an alias.
+pub(crate) fn is_partial_by_name(ty: &Type) -> bool {
+    let Type::Path(path) = bare(ty) else { return false };
+    path.path.segments.last().is_some_and(|last| last.ident == "Result" || last.ident == "Option")
+}
+
 /// Whether the tokens name `name`, be it inside of a format string.
 pub(crate) fn mentions(tokens: TokenStream, name: &str) -> bool {
     tokens.into_iter().any(|token| match token {

@@ -80,6 +80,7 @@ fn main() {
     render.invalidate(&annual, 12);
     assert_eq!(render.peek::<String>(&annual, 12), None);
     assert_eq!(render.peek(&weekly, 12), Some("---weekly---".to_owned()));
+    assert_eq!(render.with(&weekly, 12, |text: &String| text.len()), Some(12)); // no clone
     render.insert(&annual, 12, "by hand".to_owned());
     assert_eq!(annual.render(12), "by hand");
     assert_eq!(render.stats().entries, 2);

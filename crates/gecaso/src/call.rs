@@ -56,8 +56,8 @@ pub struct Missed<K> {
     key: K,
     /// Whether key and value are plain: compared and cloned in place.
     plain: bool,
-    /// What had been stored when the look-up began that was in vain; see `Table::puts`. `None`: there
-    /// was none.
+    /// What had been stored when the look-up began that was in vain; see `Table::puts`. `None`:
+    /// there was none.
     puts: Option<u64>,
 }
 

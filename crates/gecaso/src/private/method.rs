@@ -6,12 +6,13 @@
 
 #![allow(unsafe_code)] // `register` is unsafe to call; what makes it so is in `erased`.
 
-use std::any::TypeId;
+use std::any::{Any, TypeId, type_name};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use super::arg::Parts;
 use super::erased::{Given, KeyFn, Place, give};
@@ -27,7 +28,10 @@ trait Registered: Send + Sync {
     /// The return type, by the id of the type and by its name.
     fn returns(&self) -> (TypeId, &'static str);
     fn peek(&self, args: Given<'_>, into: Place<'_>);
-    fn insert(&self, args: Given<'_>, value: Place<'_>) -> Option<Receipt>;
+    /// The type that is stored, by its id and by its name.
+    fn stores(&self) -> (TypeId, &'static str);
+    fn with(&self, args: Given<'_>, read: &mut dyn FnMut(&dyn Any));
+    fn insert(&self, args: Given<'_>, value: Place<'_>, ttl: Option<Duration>) -> Option<Receipt>;
     fn clear(&self) -> Receipt;
     fn stats(&self) -> Stats;
 }
@@ -44,7 +48,7 @@ static BY_PATH: RwLock<BTreeMap<&'static str, Vec<&'static dyn AnyCache>>> =
 
 /// The path of the function that a closure was made in.
 fn path_of<C>() -> &'static str {
-    let mut path = std::any::type_name::<C>();
+    let mut path = type_name::<C>();
     while let Some(outer) = path.strip_suffix("::{{closure}}") {
         path = outer;
     }
@@ -89,12 +93,22 @@ impl<K: NearKey + Hash> Keyed<K> {
         }
     }
 
-    fn put<V: Value>(&self, cache: &Cache<K, V>, value: Option<V>) -> Receipt {
-        match (self.is_plain, value) {
-            (true, Some(value)) => cache.insert_query(&Whole::<_, true>(&self.key), value),
-            (true, None) => cache.invalidate_query(&Whole::<_, true>(&self.key)),
-            (false, Some(value)) => cache.insert_query(&Whole::<_, false>(&self.key), value),
-            (false, None) => cache.invalidate_query(&Whole::<_, false>(&self.key)),
+    fn with<V: Value>(&self, cache: &Cache<K, V>, read: impl FnOnce(&V)) {
+        match self.is_plain {
+            true => cache.with_query(&Whole::<_, true>(&self.key), read),
+            false => cache.with_query(&Whole::<_, false>(&self.key), read),
+        };
+    }
+
+    fn put<V: Value>(
+        &self,
+        cache: &Cache<K, V>,
+        value: Option<V>,
+        ttl: Option<Duration>,
+    ) -> Receipt {
+        match self.is_plain {
+            true => super::put(cache, &Whole::<_, true>(&self.key), value, ttl),
+            false => super::put(cache, &Whole::<_, false>(&self.key), value, ttl),
         }
     }
 }
@@ -120,7 +134,7 @@ impl<K: NearKey + Hash, const PLAIN: bool> Query<K> for Whole<'_, K, PLAIN> {
 impl<K: NearKey + Hash, V: Value> Registered for Entry<K, V> {
     fn invalidate(&self, args: Given<'_>) -> Option<Receipt> {
         let key = self.key.call(args)?;
-        Some(key.put(self.cache, None))
+        Some(key.put(self.cache, None, None))
     }
 
     fn returns(&self) -> (TypeId, &'static str) {
@@ -133,10 +147,20 @@ impl<K: NearKey + Hash, V: Value> Registered for Entry<K, V> {
         }
     }
 
-    fn insert(&self, args: Given<'_>, value: Place<'_>) -> Option<Receipt> {
+    fn stores(&self) -> (TypeId, &'static str) {
+        (TypeId::of::<V>(), type_name::<V>())
+    }
+
+    fn with(&self, args: Given<'_>, read: &mut dyn FnMut(&dyn Any)) {
+        if let Some(key) = self.key.call(args) {
+            key.with(self.cache, |value| read(value));
+        }
+    }
+
+    fn insert(&self, args: Given<'_>, value: Place<'_>, ttl: Option<Duration>) -> Option<Receipt> {
         let value = (self.take)(value, self.keep)?;
         let key = self.key.call(args)?;
-        Some(key.put(self.cache, value))
+        Some(key.put(self.cache, value, ttl))
     }
 
     fn clear(&self) -> Receipt {
@@ -192,7 +216,7 @@ pub unsafe fn register<F, Args, Out, K, O, M>(
         give_back: give_back::<O, M>,
         take: take::<O, M>,
         keep,
-        returns: (typeid::of::<O>(), std::any::type_name::<O>()),
+        returns: (typeid::of::<O>(), type_name::<O>()),
     };
     let mut methods = METHODS.write().unwrap_or_else(PoisonError::into_inner);
     methods.entry(typeid::of::<F>()).or_default().push(Arc::new(entry));
@@ -219,7 +243,7 @@ pub unsafe fn register_method<F, Args, Out, K, O, M, C>(
     O: Outcome<M>,
     C: Fn(Args) -> Keyed<K> + Copy,
 {
-    if path_of::<C>() == std::any::type_name::<F>() {
+    if path_of::<C>() == type_name::<F>() {
         // SAFETY: the caller's promise.
         unsafe { register(method, out, key, cache, keep, token) }
     } else {
@@ -253,22 +277,23 @@ pub struct Handle<F, Args, Out>(PhantomData<fn(F, Args) -> Out>);
 
 impl<F, Args, Out> fmt::Debug for Handle<F, Args, Out> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Handle({})", std::any::type_name::<F>())
+        write!(f, "Handle({})", type_name::<F>())
     }
 }
 
 /// The handle of a method decorated with `#[cached]`, found by the method itself.
 ///
-/// It has `invalidate`, `insert` and `peek`, which take the method's own arguments, the receiver
-/// first and skipped ones included; and `clear` and `stats`. It has not what the handle of a free
-/// function has besides: `refresh` and `uncached`, since the body lies inside of the method, behind
-/// the look-up; and `key`, since the type of a key is known inside alone. `invalidate` and a call
-/// do what `refresh` would, but that other callers wait for that call.
+/// It has `invalidate`, `insert`, `insert_with_ttl`, `peek` and `with`, which take the method's own
+/// arguments, the receiver first and skipped ones included; and `clear` and `stats`. It has not
+/// what the handle of a free function has besides: `refresh` and `uncached`, since the body lies
+/// inside of the method, behind the look-up; and `key`, since the type of a key is known inside
+/// alone. `invalidate` and a call do what `refresh` would, but that other callers wait for that
+/// call.
 ///
 /// It takes methods of up to eight arguments, the receiver included. Methods with more, or with
 /// `handle = false`, are cached, but not found here. Of a method with arguments of type `impl
 /// Trait`, and of one that has the name of an inherent method of its type, `invalidate` removes all
-/// entries (for each type of argument its own), and `peek` and `insert` cannot find any.
+/// entries (for each type of argument its own), and the others cannot find any.
 ///
 /// Until the method was called once nothing is cached: there is nothing to remove and nothing to
 /// see, and `insert` says so in its receipt. A function without the attribute looks the same.
@@ -286,6 +311,8 @@ impl<F, Args, Out> fmt::Debug for Handle<F, Args, Out> {
 /// let report = Report { id: 7 };
 /// report.render(3);
 /// assert_eq!(gecaso::handle(Report::render).peek(&report, 3), Some("  7".to_string()));
+/// let length = gecaso::handle(Report::render).with(&report, 3, |text: &String| text.len());
+/// assert_eq!(length, Some(3)); // nothing was cloned
 /// gecaso::handle(Report::render).invalidate(&report, 3);
 /// assert_eq!(gecaso::handle(Report::render).peek::<String>(&report, 3), None);
 /// ```
@@ -301,7 +328,7 @@ impl<F, Args, Out> Handle<F, Args, Out> {
 
     fn by_path() -> Vec<&'static dyn AnyCache> {
         let paths = BY_PATH.read().unwrap_or_else(PoisonError::into_inner);
-        paths.get(std::any::type_name::<F>()).cloned().unwrap_or_default()
+        paths.get(type_name::<F>()).cloned().unwrap_or_default()
     }
 
     /// Removes every entry of this method (for a generic one: of this instantiation).
@@ -335,28 +362,48 @@ impl<F, Args, Out> Handle<F, Args, Out> {
             assert!(
                 id == typeid::of::<R>(),
                 "`{}` returns `{returns}`, and was peeked at for a `{}`",
-                std::any::type_name::<F>(),
-                std::any::type_name::<R>()
+                type_name::<F>(),
+                type_name::<R>()
             );
             give(args, |args| entry.peek(args, Place::new(&mut value)));
         }
         value
     }
 
-    fn insert_args<R: 'static>(&self, args: Args, value: R) -> Receipt {
-        let name = std::any::type_name::<F>();
+    fn with_args<V: 'static, R>(&self, args: Args, read: impl FnOnce(&V) -> R) -> Option<R> {
+        let mut answer = None;
+        if let ([entry], []) = (&*Self::entries(), &*Self::by_path()) {
+            let (id, stores) = entry.stores();
+            assert!(
+                id == TypeId::of::<V>(),
+                "`{}` stores a `{stores}`, and was to be read as a `{}`",
+                type_name::<F>(),
+                type_name::<V>()
+            );
+            let mut read = Some(read);
+            let mut once = |value: &dyn Any| {
+                let value = value.downcast_ref::<V>();
+                answer = read.take().zip(value).map(|(read, value)| read(value));
+            };
+            give(args, |args| entry.with(args, &mut once));
+        }
+        answer
+    }
+
+    fn insert_args<R: 'static>(&self, args: Args, value: R, ttl: Option<Duration>) -> Receipt {
+        let name = type_name::<F>();
         match (&*Self::entries(), &*Self::by_path()) {
             ([], []) => Receipt::failed(Error::new(format!(
                 "`{name}` has no cache yet: call it once before the first `insert`"
             ))),
             ([entry], []) => {
                 let mut value = Some(value);
-                let done = give(args, |args| entry.insert(args, Place::new(&mut value)));
+                let done = give(args, |args| entry.insert(args, Place::new(&mut value), ttl));
                 done.unwrap_or_else(|| {
                     Receipt::failed(Error::new(format!(
                         "`{name}` returns `{}`, and not a `{}`: nothing was inserted",
                         entry.returns().1,
-                        std::any::type_name::<R>()
+                        type_name::<R>()
                     )))
                 })
             }
@@ -390,10 +437,35 @@ macro_rules! arity {
                 self.peek_args(($($arg,)*))
             }
 
+            /// What `read` makes of the stored value, if it is fresh: without cloning it, as
+            /// [`Cache::with`] does. Counts as a hit or a miss; the body does not run. `V` is what
+            /// is stored: of a `Result` the type of the `Ok`, of an `Option` that of the `Some`.
+            ///
+            /// # Panics
+            ///
+            /// If `V` is another type than what the method stores, or if `read` panics.
+            pub fn with<V: 'static, R>(
+                &self,
+                $($arg: $Arg,)*
+                read: impl FnOnce(&V) -> R,
+            ) -> Option<R> {
+                self.with_args(($($arg,)*), read)
+            }
+
             /// Stores `value` as if a call had returned it: what would not be stored removes the
             /// entry instead.
             pub fn insert<R: 'static>(&self, $($arg: $Arg,)* value: R) -> Receipt {
-                self.insert_args(($($arg,)*), value)
+                self.insert_args(($($arg,)*), value, None)
+            }
+
+            /// As [`insert`](Self::insert), with a time to live of its own instead of the method's.
+            pub fn insert_with_ttl<R: 'static>(
+                &self,
+                $($arg: $Arg,)*
+                value: R,
+                ttl: Duration,
+            ) -> Receipt {
+                self.insert_args(($($arg,)*), value, Some(ttl))
             }
         }
     };

@@ -25,6 +25,7 @@ pub use crate::receipt::Receipt;
 pub use crate::stats::Stats;
 pub use std::time::Duration;
 
+use std::any::{Any, TypeId, type_name};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -45,11 +46,26 @@ where
     returned.split().ok().filter(keep)
 }
 
-/// What `insert` of a handle does: stores what a call would have stored, or removes the entry.
+/// Stores `value`, for as long as `ttl` says if it does; without a value, removes the entry.
+fn put<Q, K, V>(cache: &Cache<K, V>, query: &Q, value: Option<V>, ttl: Option<Duration>) -> Receipt
+where
+    Q: crate::key::Query<K>,
+    K: NearKey,
+    V: Value,
+{
+    match value {
+        Some(value) => cache.put(query, value, ttl.map(|ttl| Lifetime::new().ttl(ttl))),
+        None => cache.invalidate_query(query),
+    }
+}
+
+/// What `insert` of a handle does, and `insert_with_ttl`: stores what a call would have stored, or
+/// removes the entry.
 pub fn insert<Q, K, O, M>(
     cache: &Cache<K, O::Value>,
     query: &Q,
     returned: O,
+    ttl: Option<Duration>,
     keep: fn(&O::Value) -> bool,
     _: probe::Token<O, M>,
 ) -> Receipt
@@ -58,10 +74,7 @@ where
     K: NearKey,
     O: Outcome<M>,
 {
-    match storable(returned, keep) {
-        Some(value) => cache.insert_query(query, value),
-        None => cache.invalidate_query(query),
-    }
+    put(cache, query, storable(returned, keep), ttl)
 }
 
 /// What `invalidate` of a handle does.
@@ -97,6 +110,36 @@ where
 {
     let peeked = cache.peek_query_async(query);
     async move { peeked.await.map(O::from_value) }
+}
+
+/// What `with` of a handle does. `S` is what the signature says of the stored type.
+///
+/// # Panics
+///
+/// If `S` is another one: of a generic function that returns a `Result` or an `Option` by another
+/// name, which the signature cannot tell.
+pub fn with<Q, K, O, M, S, R>(
+    cache: &Cache<K, O::Value>,
+    query: &Q,
+    read: impl FnOnce(&S) -> R,
+    _: probe::Token<O, M>,
+) -> Option<R>
+where
+    Q: crate::key::Query<K>,
+    K: NearKey,
+    O: Outcome<M>,
+    S: 'static,
+{
+    // Folds to a constant in optimised builds.
+    assert!(
+        TypeId::of::<S>() == TypeId::of::<O::Value>(),
+        "`{}` stores a `{}`, and its signature hides that: for `with`, return a `Result` or an \
+         `Option` by that name",
+        cache.name(),
+        type_name::<O::Value>(),
+    );
+    let read = |value: &O::Value| (value as &dyn Any).downcast_ref::<S>().map(read);
+    cache.with_query(query, read).flatten()
 }
 
 /// The hit path: what a hit returns, or the owned key of a miss.

@@ -160,6 +160,55 @@ impl<R> StoredAsAWhole for Probe<R> {
     type Stored = R;
 }
 
+impl<T, E> Probe<Result<T, E>> {
+    /// Whether only a part of the type is stored; see [`WholeElse`] for all other types.
+    pub const IS_PARTIAL: bool = true;
+}
+impl<T> Probe<Option<T>> {
+    /// As above.
+    pub const IS_PARTIAL: bool = true;
+}
+
+/// The same for all other types: an inherent constant is found before that of a trait.
+pub trait WholeElse {
+    /// Whether only a part of the type is stored.
+    const IS_PARTIAL: bool = false;
+}
+impl<R> WholeElse for Probe<R> {}
+
+/// A type of which a part is stored.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no `Result` and no `Option`, although its name ends like that",
+    note = "what is stored of it cannot be told in a generic signature: use `peek`"
+)]
+pub trait Partly {
+    /// That of the `Ok` or the `Some`.
+    type Stored: 'static;
+}
+impl<T: 'static, E> Partly for Result<T, E> {
+    type Stored = T;
+}
+impl<T: 'static> Partly for Option<T> {
+    type Stored = T;
+}
+
+/// A return type and its [`IS_PARTIAL`](WholeElse::IS_PARTIAL), for [`Shown`].
+#[derive(Debug)]
+pub struct Seen<R, const IS_PARTIAL: bool>(PhantomData<fn() -> R>);
+
+/// What is stored of a return type, for signatures: in a type no method can be resolved, but a
+/// constant can.
+pub trait Shown {
+    /// The type.
+    type Stored;
+}
+impl<R> Shown for Seen<R, false> {
+    type Stored = R;
+}
+impl<R: Partly> Shown for Seen<R, true> {
+    type Stored = R::Stored;
+}
+
 /// Asks for a type that can be cached: the one place whose error a user is to see.
 pub fn is_value<T: Value>(_: PhantomData<T>) {}
 

@@ -38,6 +38,8 @@ mod weights;
 #[cfg(feature = "macros")]
 mod macro_arguments;
 #[cfg(feature = "macros")]
+mod macro_entries;
+#[cfg(feature = "macros")]
 mod macro_handles;
 #[cfg(feature = "macros")]
 mod macro_neighbours;
