@@ -9,13 +9,10 @@
 use super::super::entry::Stored;
 use super::super::lifetimes::Life;
 use super::super::policy::SlotId;
-use super::array::{Array, Idle, PASSED, joined, lies_inline, matches, split, tag};
+use super::array::{Array, Idle, LOST_COUNT, PASSED, joined, lies_inline, matches, split, tag};
 use super::buckets::Cell;
 use crate::sync::atomic::{AtomicU64, Ordering, Ordering::Relaxed, fence};
 use crate::time::{NEVER, Nanos};
-
-/// Of so many that passed it is not known any more how many they are.
-const LOST_COUNT: u64 = 255;
 
 impl<K, V> Array<K, V> {
     #[inline]
