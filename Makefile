@@ -180,6 +180,15 @@ fuzz: ## Hostile bytes for every reader, FUZZ_RUNS times each: envelopes, keys, 
 	    echo "fuzz $$target: $$(grep -o 'Done [0-9]* runs in [0-9]* second' "$$found.log")s"; \
 	done
 
+# The compiler that is installed has the sanitizer in it; the variable lets it be asked for.
+SANITIZED := raw:: torn shared_and_dropped linearizable churn walks foreign_code panicking_types
+
+.PHONY: asan
+asan: ## What reads entries without a lock, under AddressSanitizer: use after free, leaks
+	host=$$(rustc -vV | sed -n 's/^host: //p'); \
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS='-Zsanitizer=address' $(RAN) asan $(CARGO) test --target $$host \
+	    --target-dir "$(TARGET)/asan" -p gecaso --features testing --lib --test it -- $(SANITIZED)
+
 .PHONY: mutants
 mutants: $(MUTANTS) ## Break every line of the core in turn; each break must fail a test
 	$(MUTANTS) mutants --package gecaso --output "$(TARGET)/mutants"
@@ -194,6 +203,7 @@ soak: ## Hours, not minutes: mutants, 2 M schedules, long stress, ten minutes of
 	GECASO_STRESS=100 $(RAN) stress $(CARGO) test --release -p gecaso --test it
 	GECASO_CALLS=1000000 GECASO_HISTORIES=1000000 $(RAN) storm \
 	    $(CARGO) test --release -p gecaso --features testing --test it -- far_storm linearizable
+	GECASO_STRESS=20 $(MAKE) asan
 	GECASO_CHURN=600 $(RAN) churn $(CARGO) test --release -p gecaso --test it -- churn
 	GECASO_VALKEY_SERVER="$$(cat "$(VENV)/tried")" $(RAN) python-soak \
 	    "$$(dirname "$$(ls "$(PYTHONS)"/*/bin/mypy | head -n 1)")/pytest" python/tests --soak

@@ -1,7 +1,8 @@
 //! A small number for each thread, its own for as long as it lives: who writes to a place by this
 //! number writes alone, and needs no atomic step for it.
 //!
-//! Used by `stats` (counters) and `memory` (who reads now). Knows neither.
+//! Used by `stats` (counters) and `memory` (who reads now); `face` says when a process has forked.
+//! Knows none of them.
 
 use crate::sync;
 use std::cell::Cell;
@@ -68,6 +69,11 @@ impl Numbers {
         self.next = self.next.max(number + 1);
         Some(number)
     }
+
+    /// Takes all back but one that is still in use, if there is one.
+    fn keep(&mut self, one: usize) {
+        self.free = (0..self.next).rev().filter(|&number| number != one).collect();
+    }
 }
 
 struct Owner(usize);
@@ -91,6 +97,12 @@ pub(crate) fn known() -> usize {
 pub(crate) fn number() -> usize {
     let number = known();
     if number < NEW - PATIENCE { number } else { without(number) }
+}
+
+/// In a child process: the other threads are not there, and give nothing back.
+#[cfg(not(shuttle))]
+pub(crate) fn after_fork() {
+    sync::lock(&NUMBERS).keep(known());
 }
 
 fn set(number: usize) {
@@ -137,6 +149,16 @@ mod tests {
         assert_eq!(taken, [0, 1, 2, 3]);
         numbers.free.extend([2, 1]);
         assert_eq!([(); 3].map(|()| numbers.take(4)), [Some(1), Some(2), None]);
+    }
+
+    #[test]
+    fn a_child_process_gives_the_numbers_of_those_who_are_not_there() {
+        for (mine, others) in [(2, vec![0, 1, 3]), (ENDED, vec![0, 1, 2, 3])] {
+            let mut numbers = Numbers { next: 4, free: vec![1] };
+            numbers.keep(mine);
+            let taken: Vec<_> = std::iter::from_fn(|| numbers.take(4)).collect();
+            assert_eq!(taken, others);
+        }
     }
 
     #[test]

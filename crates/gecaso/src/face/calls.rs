@@ -27,12 +27,14 @@ pub fn park_by(park: fn()) {
 /// In a child process, before anything else: the timer's thread is not there, nor are the threads
 /// that wait. Then [`forget_flights`] of every cache.
 pub fn after_fork() {
+    crate::lane::after_fork();
     crate::time::after_fork();
     crate::reentry::after_fork();
 }
 
-/// Forgets the flights of a cache: their threads are those of another process.
+/// Forgets the flights of a cache, and who was reading it: those threads are of another process.
 pub fn forget_flights<K: NearKey, V: Value>(cache: &Cache<K, V>) {
+    cache.near.after_fork();
     drop(cache.flights.forget_all());
 }
 

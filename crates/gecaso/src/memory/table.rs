@@ -672,6 +672,12 @@ impl<K: NearKey, V: Value> Table<K, V> {
         locked.sum::<u64>() + self.part.raw.hits()
     }
 
+    /// In a child process: whoever else was reading is not there.
+    #[cfg(not(shuttle))]
+    pub(crate) fn after_fork(&self) {
+        self.part.raw.after_fork();
+    }
+
     /// Entries now, and what they weigh.
     pub(crate) fn len_and_weight(&self) -> (usize, usize) {
         self.part.len_and_weight()

@@ -74,8 +74,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "face",
         &[
-            "blocking", "cache", "call", "codec", "error", "key", "outcome", "receipt", "reentry",
-            "time",
+            "blocking", "cache", "call", "codec", "error", "key", "lane", "outcome", "receipt",
+            "reentry", "time",
         ],
     ),
     // For the tests of users' storages.

@@ -32,6 +32,7 @@ mod shared_and_dropped;
 mod shared_bound;
 mod stampede;
 mod statistics;
+mod torn;
 mod walks;
 mod weights;
 

@@ -23,12 +23,14 @@ impl Barrier {
         if system::is_ready() { Barrier::OfWriters } else { Barrier::Own }
     }
 
-    /// A reader stores `value`, where nobody else does, and passes the barrier.
+    /// A reader stores `value`, where nobody else does, and passes the barrier. Who reads that value
+    /// sees what the reader did before: a store by the same thread alone would not hand on what an
+    /// earlier one released.
     #[inline]
     pub(super) fn announce(self, place: &AtomicU64, value: u64) {
         match self {
             Barrier::OfWriters => {
-                place.store(value, Ordering::Relaxed);
+                place.store(value, Ordering::Release);
                 compiler_fence(Ordering::SeqCst);
             }
             // On x86 an exchange is a fence, and cheaper than the instruction of that name.
@@ -37,7 +39,7 @@ impl Barrier {
                 compiler_fence(Ordering::SeqCst);
             }
             Barrier::Own => {
-                place.store(value, Ordering::Relaxed);
+                place.store(value, Ordering::Release);
                 fence(Ordering::SeqCst);
             }
         }

@@ -133,8 +133,10 @@ mod memory {
     unsafe impl<K: Send + Sync, V: Send + Sync> Sync for Buckets<K, V> {}
 
     impl<K, V> Buckets<K, V> {
-        const STRIDE: usize =
-            size_of::<Header>() + PLACES * Cell::<K, V>::WORDS * size_of::<Word>();
+        /// Where a word has four bytes, places alone might end in the middle of a header's.
+        const STRIDE: usize = (size_of::<Header>()
+            + PLACES * Cell::<K, V>::WORDS * size_of::<Word>())
+        .next_multiple_of(align_of::<Header>());
 
         /// So many, at least one, all places free. Memory that the system gives zeroed is not
         /// touched.
@@ -162,7 +164,7 @@ mod memory {
         /// `bucket` is below the count.
         #[inline]
         pub(in super::super) unsafe fn header(&self, bucket: usize) -> &Header {
-            // SAFETY: within the block; zeros are a header; aligned, as a line and a stride are.
+            // SAFETY: within the block; zeros are a header; aligned, as `STRIDE` is.
             unsafe { self.start.add(bucket * Self::STRIDE).cast().as_ref() }
         }
 

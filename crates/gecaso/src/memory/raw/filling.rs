@@ -9,13 +9,10 @@
 use super::super::entry::Stored;
 use super::super::lifetimes::Life;
 use super::super::policy::SlotId;
-use super::array::{Array, Idle, PASSED, joined, lies_inline, matches, split, tag};
+use super::array::{Array, Idle, LOST_COUNT, PASSED, joined, lies_inline, matches, split};
 use super::buckets::Cell;
 use crate::sync::atomic::{AtomicU64, Ordering, Ordering::Relaxed, fence};
 use crate::time::{NEVER, Nanos};
-
-/// Of so many that passed it is not known any more how many they are.
-const LOST_COUNT: u64 = 255;
 
 impl<K, V> Array<K, V> {
     #[inline]
@@ -67,7 +64,8 @@ impl<K, V> Array<K, V> {
         assert!(before != 0, "an entry is replaced");
         let old = self.load(bucket, at);
         let (cell, inline) = Cell::new(stored);
-        let new = tag(before << 56, inline);
+        // A tag of one kind does not tell that of the other: the entry would not be found again.
+        assert!(lies_inline(before) == inline, "who lies inline stays so");
         let version = header.version.load(Relaxed);
         header.version.store(version.wrapping_add(1), Relaxed);
         // Who reads what is written below sees that version, or a later one.
@@ -75,7 +73,6 @@ impl<K, V> Array<K, V> {
         // SAFETY: `header` and `split`.
         unsafe { self.buckets.store(bucket, at, cell) };
         self.set_life(id, life);
-        header.tags.store(tags ^ (before ^ new) << (8 * at), Ordering::Release);
         header.version.store(version.wrapping_add(2), Ordering::Release);
         // SAFETY: it was full, and what was in it is in no array any more.
         unsafe { old.assume_init().into_stored(lies_inline(before)) }

@@ -98,6 +98,17 @@ impl Lanes {
         self.barrier.look() && self.used().all(Lane::left)
     }
 
+    /// In a child process: whoever else was inside or held something is not there.
+    #[cfg(not(shuttle))]
+    pub(super) fn after_fork(&self) {
+        let mine = lane::known();
+        for (_, lane) in self.lanes.iter().enumerate().filter(|&(number, _)| number != mine) {
+            let inside = lane.inside.load(Ordering::Relaxed);
+            lane.inside.store(inside & !1, Ordering::Release);
+            lane.holds.iter().for_each(|hold| hold.store(0, Ordering::Release));
+        }
+    }
+
     /// The lanes of all threads that have one. Asked after the barrier.
     fn used(&self) -> impl Iterator<Item = &Lane> {
         self.lanes.iter().take(lane::used())
@@ -154,8 +165,9 @@ impl<'a> Inside<'a> {
     pub(super) fn hold(&self, address: usize) -> Option<Hold<'a>> {
         let free = |hold: &&AtomicUsize| hold.load(Ordering::Relaxed) == 0;
         let place = self.lane.holds.iter().find(free)?;
-        // Seen by whoever sees that this thread has left (release there, acquire in `left`).
-        place.store(address, Ordering::Relaxed);
+        // Seen by whoever sees that this thread has left (release there, acquire in `left`). Release:
+        // who finds this here, and not what was held in this place before, sees that it was let go.
+        place.store(address, Ordering::Release);
         Some(Hold { place, here: PhantomData })
     }
 }
@@ -182,5 +194,31 @@ impl Drop for Hold<'_> {
         if !cfg!(target_arch = "x86_64") {
             fence(Ordering::SeqCst);
         }
+    }
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_gone_after_a_fork_was_never_inside_and_holds_nothing() {
+        let lanes = Lanes::new(Barrier::Own);
+        let mine = lanes.enter().expect("a lane").hold(8).expect("a place");
+        // As those are whom a fork has left behind: they never leave.
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let inside = lanes.enter().expect("a lane");
+                std::mem::forget(inside.hold(16));
+                std::mem::forget(inside);
+            });
+        });
+        assert!(!lanes.all_left());
+        assert_eq!(lanes.held().collect::<Vec<_>>().len(), 2);
+        lanes.after_fork();
+        assert!(lanes.all_left());
+        assert_eq!(lanes.held().collect::<Vec<_>>(), [8]);
+        drop(mine);
+        assert_eq!(lanes.held().next(), None);
     }
 }

@@ -25,6 +25,8 @@ mod by_slot;
 mod filling;
 mod lanes;
 mod shard;
+#[cfg(all(test, not(shuttle)))]
+mod tests;
 mod writing;
 
 pub(super) use array::{First, Found};

@@ -149,6 +149,12 @@ impl<K, V> Part<K, V> {
         self.lanes.hits()
     }
 
+    /// In a child process: nobody else reads.
+    #[cfg(not(shuttle))]
+    pub(in super::super) fn after_fork(&self) {
+        self.lanes.after_fork();
+    }
+
     pub(in super::super) fn lock(&self, shard: usize) -> Writing<'_, K, V> {
         let (head, shard) = (&self.arrays[shard], &self.shards[shard]);
         Writing { core: sync::lock(&shard.core), head, shard, part: self }

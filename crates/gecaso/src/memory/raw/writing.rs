@@ -539,18 +539,26 @@ impl<'a, K, V> Writing<'a, K, V> {
     }
 }
 
+#[cfg(test)]
+impl<K, V> Writing<'_, K, V> {
+    /// Checks the array; its full slots.
+    pub(in super::super) fn check_places(&self) -> Vec<SlotId> {
+        let full = self.array().map_or(Vec::new(), |array| {
+            array.check();
+            array.slots_of(0..array.count()).collect()
+        });
+        assert_eq!(full.len(), self.core.len, "entries are counted");
+        full
+    }
+}
+
 #[cfg(all(test, shuttle))]
 impl<K, V> Writing<'_, K, V> {
     /// Checks that array, order, lifetimes and weights agree. Empties the shard.
     pub(in super::super) fn check(&mut self) {
         assert!(self.settle_now(&mut |_, _| ()), "nobody reads any more");
         assert!(self.core.limbo.is_empty(), "nobody holds anything any more");
-        let full: Vec<_> = self.array().map_or(Vec::new(), |array| {
-            let full = array.slots_of(0..array.count()).collect();
-            array.check();
-            full
-        });
-        assert_eq!(full.len(), self.core.len, "entries are counted");
+        let full = self.check_places();
         let ends = |slot: &&SlotId| self.full().ends(**slot) != NEVER;
         let timed = self.core.lifetimes.as_ref().map_or(0, |lifetimes| lifetimes.len());
         assert_eq!(full.iter().filter(ends).count(), timed, "what ends is filed, and nothing else");
