@@ -28,9 +28,10 @@ pub(crate) struct Expansion<'a> {
     pub(crate) private: TokenStream,
 }
 
-/// A variable of ours: no name of the user's is the same.
+/// A variable of ours: no name of the user's is the same, nor that of the function itself, which
+/// is looked up as ours are.
 pub(crate) fn local(name: &str) -> Ident {
-    Ident::new(name, Span::mixed_site())
+    Ident::new(&format!("gecaso_{name}"), Span::mixed_site())
 }
 
 impl Expansion<'_> {

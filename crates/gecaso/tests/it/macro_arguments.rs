@@ -307,3 +307,36 @@ fn there_may_be_many_arguments() {
     assert_eq!((call(1)[17], call(2)[17], call(1)[17]), (1, 2, 1));
     assert_eq!(f::stats().hits, 1);
 }
+
+/// Functions whose names an expansion might take for its own variables.
+mod named_like_variables {
+    use gecaso::cached;
+    use std::time::Duration;
+
+    macro_rules! functions {
+        ($($name:ident)*) => { $(
+            #[cached(ttl = "1h")]
+            fn $name(id: u64) -> u64 {
+                id + 1
+            }
+        )* };
+    }
+    functions!(value ttl view token keep this cache key read receiver body missed query storage);
+
+    #[test]
+    fn a_function_may_have_any_name() {
+        macro_rules! each {
+            ($($name:ident)*) => { $(
+                assert_eq!($name(1), 2);
+                $name::insert(1, 7).wait().unwrap();
+                assert_eq!(($name(1), $name::with(1, |it| *it)), (7, Some(7)));
+                $name::insert_with_ttl(1, 8, Duration::from_secs(9)).wait().unwrap();
+                assert_eq!($name::peek(1), Some(8));
+                assert_eq!($name::refresh(1), 2);
+                $name::invalidate(1).wait().unwrap();
+                assert_eq!($name::peek(1), None);
+            )* };
+        }
+        each!(value ttl view token keep this cache key read receiver body missed query storage);
+    }
+}
