@@ -194,7 +194,7 @@ fn run<V: Whole>() {
                 let mut dice = Dice(seed * THREADS + thread);
                 scope.spawn(move || {
                     for at in 0..rounds(STEPS) {
-                        step(scene, &mut dice, at / PHASE % 2 == 0);
+                        step(scene, &mut dice, (at / PHASE).is_multiple_of(2));
                     }
                 });
             }
