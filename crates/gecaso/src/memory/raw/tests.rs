@@ -194,7 +194,7 @@ fn run<V: Told>(plain: bool) {
         let part = Part::new(1, about, policy);
         let groups = [1, 2, 5, 40, 1 << 16][seed as usize % 5];
         let mut model = Model { part, map: HashMap::<u16, V>::new(), groups, plain };
-        for change in 0..2_000 {
+        for change in 0..2_000_u64 {
             model.step(&mut dice, (change / 500).is_multiple_of(2), change);
             model.look(dice.roll(KEYS) as u16);
         }
