@@ -189,13 +189,13 @@ fn run<V: Told>(plain: bool) {
             0 => AnyPolicy::None,
             _ => AnyPolicy::Adaptive(Adaptive::new(KEYS as usize, 1)),
         };
-        let drops = !may_lie_inline::<u16, V>() || seed % 3 == 0;
+        let drops = !may_lie_inline::<u16, V>() || seed.is_multiple_of(3);
         let about = About { drops, expected: 0, weighs: false };
         let part = Part::new(1, about, policy);
         let groups = [1, 2, 5, 40, 1 << 16][seed as usize % 5];
         let mut model = Model { part, map: HashMap::<u16, V>::new(), groups, plain };
-        for change in 0..2_000 {
-            model.step(&mut dice, change / 500 % 2 == 0, change);
+        for change in 0..2_000_u64 {
+            model.step(&mut dice, (change / 500).is_multiple_of(2), change);
             model.look(dice.roll(KEYS) as u16);
         }
         (0..KEYS as u16).for_each(|key| model.look(key));
@@ -235,7 +235,7 @@ fn who_passes_beyond_count_is_found() {
         let (slot, value) = find(&shard, key).expect("it is there");
         assert_eq!(value, u64::from(key));
         shard.remove(slot, RemovalCause::Invalidated);
-        if key % 100 == 0 {
+        if key.is_multiple_of(100) {
             shard.check_places();
         }
     }
