@@ -1,5 +1,5 @@
 //! The flights of one shard of the register: usually none or one, so one has a place of its own and
-//! the rest a hash table.
+//! the rest an ordered map.
 //!
 //! Made by `flight`, under whose locks all of this is called. Runs no foreign code: foreign keys
 //! are compared over snapshots.
@@ -9,14 +9,16 @@ use crate::key::NearKey;
 use crate::reentry::{Chain, FlightId};
 use crate::signal::Signal;
 use crate::snapshot::Snapshot;
-use hashbrown::HashTable;
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 /// Bodies that run now, by the hash of their keys.
 pub(super) struct Records<K, V> {
     /// Holds one whenever there was none when it began.
     one: Option<Record<K, V>>,
-    more: HashTable<Record<K, V>>,
+    /// By hash and number.
+    more: BTreeMap<(u64, FlightId), Record<K, V>>,
     /// Flights begun here so far.
     begun: u64,
 }
@@ -56,9 +58,14 @@ pub(super) enum FlightKey<K> {
     Foreign(Arc<K>),
 }
 
+/// Where the flights of a hash are.
+fn of_hash(hash: u64) -> RangeInclusive<(u64, FlightId)> {
+    (hash, FlightId::MIN)..=(hash, FlightId::MAX)
+}
+
 impl<K, V> Records<K, V> {
     pub(super) fn new() -> Self {
-        Records { one: None, more: HashTable::new(), begun: 0 }
+        Records { one: None, more: BTreeMap::new(), begun: 0 }
     }
 
     /// Takes all of them out.
@@ -78,7 +85,7 @@ impl<K, V> Records<K, V> {
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Record<K, V>> {
-        self.one.iter_mut().chain(&mut self.more)
+        self.one.iter_mut().chain(self.more.values_mut())
     }
 
     /// Notes a flight that begins inside of another one's body, or of none.
@@ -105,7 +112,7 @@ impl<K, V> Records<K, V> {
 
     #[inline(never)]
     fn begin_beside(&mut self, record: Record<K, V>) {
-        self.more.insert_unique(record.hash, record, |record| record.hash);
+        self.more.insert((record.hash, record.chain.id), record);
     }
 
     /// A flight by its number.
@@ -113,7 +120,7 @@ impl<K, V> Records<K, V> {
     pub(super) fn find(&mut self, hash: u64, id: FlightId) -> Option<&mut Record<K, V>> {
         match &mut self.one {
             Some(one) if one.chain.id == id => Some(one),
-            _ => self.more.find_mut(hash, |record| record.chain.id == id),
+            _ => self.more.get_mut(&(hash, id)),
         }
     }
 
@@ -128,8 +135,7 @@ impl<K, V> Records<K, V> {
 
     #[inline(never)]
     fn remove_beside(&mut self, hash: u64, id: FlightId) -> Option<Record<K, V>> {
-        let entry = self.more.find_entry(hash, |record| record.chain.id == id).ok();
-        entry.map(|entry| entry.remove().0)
+        self.more.remove(&(hash, id))
     }
 
     /// The group of the valid flights of a key: told at once if keys are plain, else by what
@@ -142,8 +148,8 @@ impl<K, V> Records<K, V> {
         known: &Snapshot<K>,
     ) -> Result<Option<FlightId>, Snapshot<K>> {
         let valid = || {
-            let all = self.one.iter().chain(self.more.iter_hash(hash));
-            all.filter(|one| one.hash == hash && one.is_valid())
+            let more = self.more.range(of_hash(hash)).map(|(_, record)| record);
+            self.one.iter().filter(|one| one.hash == hash).chain(more).filter(|one| one.is_valid())
         };
         let foreign = || {
             valid().filter_map(|record| match &record.key {
@@ -167,10 +173,9 @@ impl<K, V> Records<K, V> {
         hash: u64,
         group: FlightId,
     ) -> impl Iterator<Item = &mut Record<K, V>> {
-        self.one
-            .iter_mut()
-            .chain(self.more.iter_hash_mut(hash))
-            .filter(move |record| record.hash == hash && record.group == group && record.is_valid())
+        let more = self.more.range_mut(of_hash(hash)).map(|(_, record)| record);
+        let one = self.one.iter_mut().filter(move |one| one.hash == hash);
+        one.chain(more).filter(move |record| record.group == group && record.is_valid())
     }
 }
 

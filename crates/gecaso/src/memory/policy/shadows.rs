@@ -9,7 +9,7 @@
 use super::segments::{Counted, Rule, Segments};
 use super::sketch::Sketch;
 use super::{MOST_HITS, SlotId, Slots};
-use hashbrown::HashTable;
+use std::collections::HashMap;
 
 /// Slots of a shadow, about. With 128 it chooses a little better (0.002 of the optimum) and costs
 /// twice as much.
@@ -120,7 +120,8 @@ impl Shadows {
 /// A cache of hashes alone.
 struct Shadow {
     segments: Segments,
-    index: HashTable<SlotId>,
+    /// By hash.
+    index: HashMap<u64, SlotId, foldhash::fast::FixedState>,
     nodes: Vec<Node>,
     places: usize,
     /// Since the last decision.
@@ -138,12 +139,11 @@ impl Shadow {
     fn new(rule: Rule, places: usize) -> Self {
         let segments = Segments::new(rule);
         let nodes = Vec::with_capacity(places);
-        Shadow { segments, index: HashTable::new(), nodes, places, hits: 0.0, score: 0.0 }
+        Shadow { segments, index: HashMap::default(), nodes, places, hits: 0.0, score: 0.0 }
     }
 
     fn request(&mut self, hash: u64, sketch: &Sketch) {
-        let nodes = &self.nodes;
-        if let Some(&slot) = self.index.find(hash, |&slot| nodes[slot as usize].hash == hash) {
+        if let Some(&slot) = self.index.get(&hash) {
             let hits = &mut self.nodes[slot as usize].hits;
             *hits = (*hits + 1).min(MOST_HITS);
             self.hits += 1.0;
@@ -157,13 +157,10 @@ impl Shadow {
             let Some(slot) = self.segments.evict(&mut nodes) else { return };
             let gone = self.nodes[slot as usize].hash;
             self.nodes[slot as usize] = Node { hash, hits: 0 };
-            if let Ok(indexed) = self.index.find_entry(gone, |&other| other == slot) {
-                indexed.remove();
-            }
+            self.index.remove(&gone);
             slot
         };
-        let nodes = &self.nodes;
-        self.index.insert_unique(hash, slot, |&slot| nodes[slot as usize].hash);
+        self.index.insert(hash, slot);
         self.segments.insert(slot, hash, &mut Nodes { nodes: &mut self.nodes, sketch });
     }
 }
