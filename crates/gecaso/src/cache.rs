@@ -169,7 +169,8 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     /// `read` may take its time and call this cache, or any other: nothing is locked. The value
     /// stays in memory until `read` returns, even if its entry is removed meanwhile; who removes
     /// it does not wait. A thread that is inside of several `read`s at once gets clones, and so
-    /// do threads beyond four for each core.
+    /// do threads beyond four for each core, and all in an [`LruStorage`](crate::LruStorage) whose
+    /// keys or values are not plain types of the standard library.
     ///
     /// Over a storage outside of the process it parks the thread until that has answered.
     ///
