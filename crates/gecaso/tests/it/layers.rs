@@ -285,7 +285,9 @@ fn a_policy_sees_slots_and_marks_and_nothing_else() {
         count += 1;
         for word in ["crate::", "std::", "Mutex", "RwLock", "Nanos", "Stored", "Entry"] {
             let mut words = source.code.split(|c: char| !c.is_alphanumeric() && !"_:".contains(c));
-            assert!(!words.any(|one| one.starts_with(word)), "{} names {word}", source.path);
+            let is_named =
+                |one: &str| one.starts_with(word) && !one.starts_with("std::collections");
+            assert!(!words.any(is_named), "{} names {word}", source.path);
         }
     }
     assert!(count > 1, "the policies were not found");

@@ -23,9 +23,9 @@ impl Barrier {
         if system::is_ready() { Barrier::OfWriters } else { Barrier::Own }
     }
 
-    /// A reader stores `value`, where nobody else does, and passes the barrier. Who reads that value
-    /// sees what the reader did before: a store by the same thread alone would not hand on what an
-    /// earlier one released.
+    /// A reader stores `value`, where nobody else does, and passes the barrier. Who reads that
+    /// value sees what the reader did before: a store by the same thread alone would not hand on
+    /// what an earlier one released.
     #[inline]
     pub(super) fn announce(self, place: &AtomicU64, value: u64) {
         match self {

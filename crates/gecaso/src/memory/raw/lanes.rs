@@ -165,8 +165,9 @@ impl<'a> Inside<'a> {
     pub(super) fn hold(&self, address: usize) -> Option<Hold<'a>> {
         let free = |hold: &&AtomicUsize| hold.load(Ordering::Relaxed) == 0;
         let place = self.lane.holds.iter().find(free)?;
-        // Seen by whoever sees that this thread has left (release there, acquire in `left`). Release:
-        // who finds this here, and not what was held in this place before, sees that it was let go.
+        // Seen by whoever sees that this thread has left (release there, acquire in `left`).
+        // Release: who finds this here, and not what was held in this place before, sees that it
+        // was let go.
         place.store(address, Ordering::Release);
         Some(Hold { place, here: PhantomData })
     }
