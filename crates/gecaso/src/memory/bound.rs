@@ -19,7 +19,7 @@ use std::sync::{Arc, Weak};
 pub(super) enum Order {
     /// True least-recently-used order, kept by one shard.
     Lru,
-    /// By the rule that fits the workload best; hits share the lock.
+    /// By the rule that fits the workload best; hits take no lock.
     Adaptive,
 }
 

@@ -34,7 +34,7 @@ use bound::{Bound, Limit, Order};
 use std::fmt;
 use std::sync::Arc;
 
-/// A storage in memory whose hits share the lock: the default.
+/// A storage in memory whose hits take no lock: the default.
 ///
 /// Bounded storages keep what is asked for again, and find out while they run what that is: keys
 /// that are asked for often, those asked for lately, or a part of a loop that does not fit. Take
