@@ -6,6 +6,7 @@
 
 mod bound;
 mod entry;
+mod lending;
 mod lifetimes;
 mod policy;
 mod raw;

@@ -8,7 +8,7 @@ use super::bound::{Bound, Limit, Member, Order};
 use super::entry::{Entry, Stored};
 use super::lifetimes::Life;
 use super::policy::{Adaptive, AnyPolicy, Lru, SlotId};
-use super::raw::{About, First, Found, Held, Part, Writing, may_lie_inline};
+use super::raw::{About, First, Found, Part, Writing, may_lie_inline};
 use super::removal::{Displaced, Evicted, Gone, Listener, RemovalCause};
 use super::terms::{Terms, Theirs, Weigher, hash_by, hash_seeded};
 use crate::key::{NearKey, Query};
@@ -16,14 +16,12 @@ use crate::outcome::Value;
 use crate::snapshot::Snapshot;
 use crate::sync::thread;
 use crate::time::{Clock, NEVER, Nanos};
-use std::ops::Deref;
-use std::ptr;
 use std::sync::{Arc, Weak};
 
 pub(crate) struct Table<K: NearKey, V: Value> {
     pub(super) part: Arc<Attached<K, V>>,
     pub(super) bound: Arc<Bound>,
-    order: Order,
+    pub(super) order: Order,
     /// `None`: each entry weighs 1.
     weigher: Option<Weigher<K, V>>,
     /// A user's hasher, instead of ours.
@@ -140,7 +138,7 @@ impl<K: NearKey, V: Value> Table<K, V> {
         hash_seeded(&self.hasher, query)
     }
 
-    fn lock(&self, hash: u64) -> Locked<'_, K, V> {
+    pub(super) fn lock(&self, hash: u64) -> Locked<'_, K, V> {
         self.part.raw.lock(self.part.raw.home(hash))
     }
 
@@ -238,7 +236,7 @@ impl<K: NearKey, V: Value> Table<K, V> {
 
     /// Whether an entry is fresh that is asked for now. If that puts its end off, calls `prolong`
     /// with the new one.
-    fn hits(&self, found: &Found<'_, K, V>, prolong: impl FnOnce(Nanos)) -> bool {
+    pub(super) fn hits(&self, found: &Found<'_, K, V>, prolong: impl FnOnce(Nanos)) -> bool {
         let ends = found.expires();
         if ends == NEVER {
             return true;
@@ -253,7 +251,12 @@ impl<K: NearKey, V: Value> Table<K, V> {
     /// Puts the end of an entry off that was found without the lock, unless somebody has that now:
     /// the next hit may do it.
     #[cold]
-    fn prolong(&self, hash: u64, found: &Found<'_, K, V>, is: impl Fn(&Found<'_, K, V>) -> bool) {
+    pub(super) fn prolong(
+        &self,
+        hash: u64,
+        found: &Found<'_, K, V>,
+        is: impl Fn(&Found<'_, K, V>) -> bool,
+    ) {
         let Some(mut shard) = self.part.raw.try_lock(self.part.raw.home(hash)) else { return };
         let Some(found) = shard.find(hash, found.lies_inline(), false, |found| is(found)) else {
             return;
@@ -268,7 +271,13 @@ impl<K: NearKey, V: Value> Table<K, V> {
 
     /// Notes a hit under the lock, and counts it; `ends`, if that puts the entry's end off.
     #[inline]
-    fn note(&self, shard: &mut Locked<'_, K, V>, slot: SlotId, ends: Option<Nanos>, hash: u64) {
+    pub(super) fn note(
+        &self,
+        shard: &mut Locked<'_, K, V>,
+        slot: SlotId,
+        ends: Option<Nanos>,
+        hash: u64,
+    ) {
         if let Some(ends) = ends {
             shard.put_off(slot, ends);
         }
@@ -280,118 +289,6 @@ impl<K: NearKey, V: Value> Table<K, V> {
             }
             Order::Lru => shard.touch(slot, self.bound.stamp()),
         }
-    }
-
-    /// The same for entries that are compared and cloned where no lock is held.
-    fn get_foreign<Q: Query<K>>(&self, query: &Q, hash: u64) -> Option<V> {
-        match self.lend(query, hash) {
-            Lending::Lent(entry) => Some(entry.value.clone()),
-            Lending::Absent => None,
-            Lending::Refused => self.get_foreign_locked(query, hash),
-        }
-    }
-
-    /// What `read` makes of a fresh value, noted by the policy. The value is not cloned, unless it
-    /// has nothing to drop, or cannot be lent.
-    pub(crate) fn with<Q: Query<K>, R>(
-        &self,
-        query: &Q,
-        hash: u64,
-        read: impl FnOnce(&V) -> R,
-    ) -> Option<R> {
-        match self.lend(query, hash) {
-            Lending::Lent(entry) => Some(read(&entry.value)),
-            Lending::Absent => None,
-            Lending::Refused => self.get(query, hash).map(|value| read(&value)),
-        }
-    }
-
-    /// Lends a fresh entry, noted by the policy: it stays for as long as it is lent, although
-    /// nothing is locked.
-    fn lend<Q: Query<K>>(&self, query: &Q, hash: u64) -> Lending<'_, K, V> {
-        let plain = Q::is_plain_with::<V>();
-        if plain && may_lie_inline::<K, V>() {
-            return Lending::Refused;
-        }
-        let Some(reading) = self.part.raw.read(hash) else { return Lending::Refused };
-        let is = |found: &Found<'_, K, V>| !plain || query.matches(&found.entry().key);
-        let (held, fresh) = match self.order {
-            Order::Adaptive => {
-                let Ok(found) = reading.find(hash, false, !plain, is) else {
-                    return Lending::Refused;
-                };
-                let Some(found) = found else { return Lending::Absent };
-                let held = reading.hold(&found);
-                let is_same = |other: &Found<'_, K, V>| ptr::eq(other.entry(), found.entry());
-                let fresh =
-                    held.is_some() && self.hits(&found, |_| self.prolong(hash, &found, is_same));
-                if fresh {
-                    found.mark();
-                }
-                (held, fresh)
-            }
-            // In order of use only what is compared under the lock, where it is moved, too.
-            Order::Lru if plain => {
-                let mut shard = self.lock(hash);
-                let Some(found) = shard.find(hash, false, false, is) else {
-                    return Lending::Absent;
-                };
-                let (held, mut ends) = (reading.hold(&found), None);
-                let fresh = held.is_some() && self.hits(&found, |later| ends = Some(later));
-                let slot = found.id();
-                if fresh {
-                    self.note(&mut shard, slot, ends, hash);
-                }
-                (held, fresh)
-            }
-            Order::Lru => return Lending::Refused,
-        };
-        drop(reading);
-        let Some(held) = held else { return Lending::Refused };
-        let entry = Lent { held: Some(held), table: self, hash };
-        // What was not compared may be another of several keys with this hash.
-        if !plain && (!fresh || !query.matches(&entry.key)) {
-            return Lending::Refused;
-        }
-        if !fresh {
-            return Lending::Absent;
-        }
-        if self.order == Order::Adaptive {
-            self.bound.tuner.hit(hash);
-            self.part.raw.count_hit();
-        }
-        Lending::Lent(entry)
-    }
-
-    fn get_foreign_locked<Q: Query<K>>(&self, query: &Q, hash: u64) -> Option<V> {
-        let entry = self.fetch(hash, |key| query.matches(key))?;
-        {
-            let mut shard = self.lock(hash);
-            let is = |found: &Found<'_, K, V>| ptr::eq(found.entry(), &*entry);
-            let mut hit = None;
-            if let Some(found) = shard.find(hash, false, true, is) {
-                let mut ends = None;
-                if self.hits(&found, |later| ends = Some(later)) {
-                    hit = Some((found.id(), ends));
-                }
-            }
-            match hit {
-                Some((slot, ends)) => self.note(&mut shard, slot, ends, hash),
-                None => shard.count_hit(), // it has left since
-            }
-        }
-        Some(entry.value.clone())
-    }
-
-    /// The fresh entry of a key that is compared where no lock is held, unnoticed by the policy.
-    fn fetch(&self, hash: u64, is: impl Fn(&K) -> bool) -> Option<Arc<Entry<K, V>>> {
-        let alone = self.lock(hash).alone(hash);
-        if let Ok((_, ends, entry)) = alone {
-            return (!self.is_expired(ends) && is(&entry.key)).then_some(entry);
-        }
-        let same = self.lock(hash).same_hash(hash);
-        let fresh = same.into_iter().filter(|(_, ends, _)| !self.is_expired(*ends));
-        fresh.map(|(_, _, entry)| entry).find(|entry| is(&entry.key))
     }
 
     /// The fresh value of a key, unnoticed by the policy.
@@ -644,7 +541,7 @@ impl<K: NearKey, V: Value> Table<K, V> {
     }
 
     #[inline(always)] // a hit of an entry that never expires must not even call
-    fn is_expired(&self, expires: Nanos) -> bool {
+    pub(super) fn is_expired(&self, expires: Nanos) -> bool {
         expires != NEVER && self.clock().before(expires).is_none()
     }
 
@@ -704,44 +601,6 @@ impl<K: NearKey, V: Value> Table<K, V> {
     #[cfg(all(test, shuttle))]
     pub(crate) fn check(&self) {
         self.bound.check();
-    }
-}
-
-/// What becomes of asking for an entry to be lent.
-enum Lending<'a, K: NearKey, V: Value> {
-    Lent(Lent<'a, K, V>),
-    /// There is no fresh one.
-    Absent,
-    /// It cannot be told without a lock.
-    Refused,
-}
-
-/// An entry that a table has lent. Who gives the last one back that somebody waits for takes it
-/// out.
-struct Lent<'a, K: NearKey, V: Value> {
-    held: Option<Held<'a, K, V>>,
-    table: &'a Table<K, V>,
-    hash: u64,
-}
-
-impl<K: NearKey, V: Value> Deref for Lent<'_, K, V> {
-    type Target = Entry<K, V>;
-
-    fn deref(&self) -> &Entry<K, V> {
-        self.held.as_ref().expect("until it is dropped")
-    }
-}
-
-impl<K: NearKey, V: Value> Drop for Lent<'_, K, V> {
-    fn drop(&mut self) {
-        self.held = None;
-        let part = &self.table.part;
-        let home = part.raw.home(self.hash);
-        if part.raw.waits(home) {
-            let mut displaced = Displaced::nothing();
-            settle(&mut part.raw.lock(home), home, &mut displaced);
-            part.tell(displaced);
-        }
     }
 }
 
