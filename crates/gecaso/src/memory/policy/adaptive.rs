@@ -38,13 +38,14 @@ impl Adaptive {
     }
 
     pub(super) fn clear(&mut self) {
-        let rule = self.segments.rule;
+        let rule = self.segments.rule();
         *self = Self::new(self.expected * self.parts, self.parts);
         self.follow(rule);
     }
 
+    #[inline]
     pub(super) fn follow(&mut self, rule: Rule) {
-        self.segments.rule = rule;
+        self.segments.follow(rule);
     }
 }
 

@@ -67,6 +67,7 @@ pub(super) trait Policy {
 }
 
 /// The policy of a shard, chosen with its storage.
+#[allow(clippy::large_enum_variant)] // one for each shard
 pub(super) enum AnyPolicy {
     /// A storage without a bound evicts nothing.
     None,

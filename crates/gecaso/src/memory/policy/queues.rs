@@ -28,6 +28,8 @@ pub(super) struct Queues<const N: usize> {
     states: Vec<u8>,
     pool: Pool,
     queues: [Queue; N],
+    /// Slots in all queues together.
+    total: usize,
 }
 
 /// Elements in a block. With the link, it is four cache lines.
@@ -171,7 +173,7 @@ impl<const N: usize> Default for Queues<N> {
     fn default() -> Self {
         const { assert!(N <= (OUT >> GENERATION_BITS) as usize) }
         let pool = Pool { blocks: Vec::new(), free: NIL };
-        Queues { states: Vec::new(), pool, queues: [const { Queue::NONE }; N] }
+        Queues { states: Vec::new(), pool, queues: [const { Queue::NONE }; N], total: 0 }
     }
 }
 
@@ -188,6 +190,7 @@ impl<const N: usize> Queues<N> {
         let queue = &mut self.queues[queue];
         queue.push(&mut self.pool, slot | u32::from(generation) << SLOT_BITS);
         queue.live += 1;
+        self.total += 1;
     }
 
     /// Makes sure that there is a state for a slot.
@@ -248,6 +251,7 @@ impl<const N: usize> Queues<N> {
         self.states[slot as usize] |= OUT;
         self.queues[queue].drop_oldest(&mut self.pool);
         self.queues[queue].live -= 1;
+        self.total -= 1;
     }
 
     /// The same, and makes it the newest of another one, or of its own.
@@ -273,6 +277,7 @@ impl<const N: usize> Queues<N> {
         let state = self.states.get_mut(slot as usize)?;
         let queue = usize::from(*state >> GENERATION_BITS);
         self.queues.get_mut(queue)?.live -= 1;
+        self.total -= 1;
         *state |= OUT;
         Some(queue)
     }
@@ -300,7 +305,7 @@ impl<const N: usize> Queues<N> {
     /// Slots in all queues together.
     #[inline]
     pub(super) fn total(&self) -> usize {
-        self.queues.iter().map(|queue| queue.live as usize).sum()
+        self.total
     }
 
     fn stale(&self) -> usize {

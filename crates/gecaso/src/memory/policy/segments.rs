@@ -36,9 +36,12 @@ const WARM: u8 = 6;
 /// One in so many refused warm newcomers gets in.
 const REFUSED_OF_WARM: u32 = 128;
 
-/// How a slot gets from the window into the main part.
+/// How a slot gets from the window into the main part: one of [`SHAPES`], by its number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in super::super) struct Rule {
+pub(in super::super) struct Rule(u8);
+
+#[derive(Clone, Copy)]
+struct Shape {
     /// The window's share of all slots, in percent.
     window: u8,
     /// Hit in the window, it goes on to the main part; otherwise it takes another round.
@@ -49,28 +52,39 @@ pub(in super::super) struct Rule {
     must_return: bool,
 }
 
+/// What can be chosen from: recency to frequency by the size of a window that the sketch guards,
+/// and two that nothing enters on its first visit, against scans. Found on ten traces and on their
+/// parts; `docs/decisions/0010` has what was tried.
+const SHAPES: [Shape; 5] = [
+    Shape { window: 15, moves_up: false, must_return: false },
+    Shape { window: 1, moves_up: false, must_return: false },
+    Shape { window: 65, moves_up: true, must_return: false },
+    Shape { window: 10, moves_up: true, must_return: true },
+    Shape { window: 30, moves_up: true, must_return: true },
+];
+
 impl Rule {
-    /// What can be chosen from: recency to frequency by the size of a window that the sketch
-    /// guards, and two that nothing enters on its first visit, against scans. Found on ten traces
-    /// and on their parts; `docs/decisions/0010` has what was tried.
-    pub(super) const ALL: [Rule; 5] = [
-        Rule { window: 15, moves_up: false, must_return: false },
-        Rule { window: 1, moves_up: false, must_return: false },
-        Rule { window: 65, moves_up: true, must_return: false },
-        Rule { window: 10, moves_up: true, must_return: true },
-        Rule { window: 30, moves_up: true, must_return: true },
-    ];
+    pub(super) const ALL: [Rule; SHAPES.len()] = [Rule(0), Rule(1), Rule(2), Rule(3), Rule(4)];
 
     /// Where everybody begins: the best for an unknown workload.
-    pub(in super::super) const FIRST: Rule = Self::ALL[0];
+    pub(in super::super) const FIRST: Rule = Rule(0);
 
     /// Its number, for [`numbered`](Self::numbered).
+    #[inline]
     pub(in super::super) fn number(self) -> u8 {
-        Self::ALL.iter().position(|&rule| rule == self).unwrap_or(0) as u8
+        self.0
     }
 
+    #[inline]
     pub(in super::super) fn numbered(number: u8) -> Rule {
-        Self::ALL.get(usize::from(number)).copied().unwrap_or(Self::FIRST)
+        if usize::from(number) < SHAPES.len() { Rule(number) } else { Self::FIRST }
+    }
+}
+
+impl Shape {
+    /// How many of so many slots the window may hold.
+    fn window_of(self, slots: usize) -> usize {
+        (slots * usize::from(self.window)).div_ceil(100).max(1)
     }
 }
 
@@ -87,13 +101,35 @@ pub(super) struct Segments {
     remembered: usize,
     /// Warm newcomers refused so far.
     refused: u32,
-    pub(super) rule: Rule,
+    rule: Rule,
+    shape: Shape,
+    /// With so many slots in order, so many of them may be in the window.
+    window: (usize, usize),
 }
 
 impl Segments {
     pub(super) fn new(rule: Rule) -> Self {
         let history = History::default();
-        Segments { queues: Queues::default(), history, remembered: 0, refused: 0, rule }
+        let queues = Queues::default();
+        let shape = SHAPES[usize::from(rule.0)];
+        Segments { queues, history, remembered: 0, refused: 0, rule, shape, window: (0, 1) }
+    }
+
+    pub(super) fn rule(&self) -> Rule {
+        self.rule
+    }
+
+    #[inline]
+    pub(super) fn follow(&mut self, rule: Rule) {
+        if self.rule != rule {
+            self.change(rule);
+        }
+    }
+
+    #[cold]
+    fn change(&mut self, rule: Rule) {
+        (self.rule, self.shape) = (rule, SHAPES[usize::from(rule.0)]);
+        self.size_window();
     }
 
     /// Slots in order.
@@ -101,22 +137,33 @@ impl Segments {
         self.queues.total()
     }
 
-    fn most_in_window(&self) -> usize {
-        (self.len() * usize::from(self.rule.window)).div_ceil(100).max(1)
+    /// What the window may hold now: worked out when the number of slots has changed, which in a
+    /// full storage is the same before each eviction and after each insertion.
+    #[inline]
+    fn most_in_window(&mut self) -> usize {
+        if self.len() != self.window.0 {
+            self.size_window();
+        }
+        self.window.1
     }
 
-    fn most_protected(&self) -> usize {
+    #[inline(never)]
+    fn size_window(&mut self) {
+        self.window = (self.len(), self.shape.window_of(self.len()));
+    }
+
+    fn most_protected(&mut self) -> usize {
         self.len().saturating_sub(self.most_in_window()) * MOST_PROTECTED / 100
     }
 
     #[inline]
     pub(super) fn insert(&mut self, slot: SlotId, hash: u64, slots: &mut impl Counted) {
-        if self.rule.must_return && self.history.take(hash) {
+        if self.shape.must_return && self.history.take(hash) {
             self.queues.push(PROTECTED, slot);
             return self.demote(slots);
         }
         self.queues.push(WINDOW, slot);
-        if !self.rule.must_return && self.queues.len(WINDOW) > self.most_in_window() {
+        if !self.shape.must_return && self.queues.len(WINDOW) > self.most_in_window() {
             self.shrink_window(slots);
         }
     }
@@ -140,7 +187,7 @@ impl Segments {
     /// The end of the window was hit.
     #[inline]
     fn keep(&mut self, slot: SlotId, slots: &mut impl Counted) {
-        let to = if self.rule.moves_up { PROBATION } else { WINDOW };
+        let to = if self.shape.moves_up { PROBATION } else { WINDOW };
         self.advance(WINDOW, slot, to, slots);
     }
 
@@ -177,13 +224,14 @@ impl Segments {
 
     pub(super) fn candidate(&self) -> Option<SlotId> {
         let [window, probation, protected] = [0, 1, 2].map(|queue| self.queues.peek(queue));
-        let window_is_full = self.queues.len(WINDOW) >= self.most_in_window();
+        let window_is_full = self.queues.len(WINDOW) >= self.shape.window_of(self.len());
         let main = probation.or(protected);
         if window_is_full { window.or(main) } else { main.or(window) }
     }
 
     /// Picks a slot and forgets it. Ends, because each step takes hits away, and nobody can add any
     /// meanwhile.
+    #[inline]
     pub(super) fn evict(&mut self, slots: &mut impl Counted) -> Option<SlotId> {
         if self.len() > 2 * self.remembered {
             self.remembered = self.len();
@@ -204,7 +252,7 @@ impl Segments {
                 continue;
             }
             let hash = slots.hash(newcomer);
-            if !self.rule.must_return
+            if !self.shape.must_return
                 && let Some((queue, old)) = self.oldest_in_main(slots)
             {
                 let old_hash = slots.hash(old);
@@ -254,7 +302,8 @@ impl Segments {
     /// Sends what is too much in the protected part, and was not hit, back to probation.
     #[inline(never)] // only what was hit leads here
     fn demote(&mut self, slots: &mut impl Counted) {
-        while self.queues.len(PROTECTED) > self.most_protected() {
+        let most = self.most_protected();
+        while self.queues.len(PROTECTED) > most {
             let Some(oldest) = self.queues.oldest(PROTECTED) else { return };
             if !self.spare(oldest, slots) {
                 self.advance(PROTECTED, oldest, PROBATION, slots);

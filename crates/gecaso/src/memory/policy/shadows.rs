@@ -113,7 +113,7 @@ impl Shadows {
             return None;
         }
         self.best = best;
-        Some(self.shadows[best].segments.rule)
+        Some(self.shadows[best].segments.rule())
     }
 }
 
