@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! find      near get; no await, no allocation        -> a hit: return a clone
-//! turn      lead a flight, or follow the one there is; a leader looks again
+//! board     lead a flight, or follow the one there is
 //!   follow    wait                                    -> share what it brings
+//! landed    a leader looks again                      -> found: share it
 //!   seek      far get, if there is a far storage      -> found: share it
 //!   (body)    the user's function, inside the flight
 //! finish    store, unless an invalidation came after the flight began;
@@ -19,7 +20,7 @@ use crate::blocking::block_on;
 use crate::cache::Cache;
 use crate::error::Error;
 use crate::far::{Leftover, Mode, Visit};
-use crate::flight::{Boarding, Flight, Landing, Lead};
+use crate::flight::{Flight, Landing, Lead};
 use crate::key::{NearKey, Query};
 use crate::lifetime::Lifetime;
 use crate::memory::{Displaced, Entry, Incoming, Life, Stored};
@@ -39,7 +40,7 @@ mod seek;
 pub(crate) type Refuse<O> = Option<fn(Error) -> O>;
 
 /// What a flight brought: the value and what is left to be written far away, or the rest.
-type Finished<V, R> = Result<(V, Option<Leftover>), R>;
+type Finished<V, R> = Result<(V, Option<Box<Leftover>>), R>;
 
 /// What a call answers that has no far storage.
 fn answer<M, O: Outcome<M>>(finished: Finished<O::Value, O::Rest>) -> O {
@@ -56,9 +57,8 @@ pub struct Missed<K> {
     key: K,
     /// Whether key and value are plain: compared and cloned in place.
     plain: bool,
-    /// What had been stored when the look-up began that was in vain; see `Table::puts`. `None`:
-    /// there was none.
-    puts: Option<u64>,
+    /// Whether nothing is stored for it, and nothing will be as long as its flight is valid.
+    absent: bool,
 }
 
 impl<K: NearKey, V: Value> Cache<K, V> {
@@ -66,36 +66,23 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     #[inline]
     pub(crate) fn find<Q: Query<K>>(&self, query: &Q) -> Result<V, Missed<K>> {
         let hash = self.near.hash(query);
-        match self.near.get(query, hash) {
-            Some(value) => Ok(value),
-            None => self.find_again(query, hash),
-        }
+        self.near.get(query, hash).ok_or_else(|| Self::miss(query, hash))
     }
 
-    /// A call that has found nothing looks again, to know since when.
-    #[inline(never)] // leaves the registers to the hit path
-    fn find_again<Q: Query<K>>(&self, query: &Q, hash: u64) -> Result<V, Missed<K>> {
-        let puts = Some(self.near.puts(hash));
-        if self.near.lacks(query, hash) {
-            return Err(Self::miss(query, hash, puts));
-        }
-        self.near.get(query, hash).ok_or_else(|| Self::miss(query, hash, puts))
-    }
-
-    fn miss<Q: Query<K>>(query: &Q, hash: u64, puts: Option<u64>) -> Missed<K> {
-        Missed { hash, key: query.to_key(), plain: Q::is_plain_with::<V>(), puts }
+    fn miss<Q: Query<K>>(query: &Q, hash: u64) -> Missed<K> {
+        Missed { hash, key: query.to_key(), plain: Q::is_plain_with::<V>(), absent: false }
     }
 
     /// As `find`, for a call that wants the body to run whatever is stored.
     pub(crate) fn missed<Q: Query<K>>(&self, query: &Q) -> Missed<K> {
-        Self::miss(query, self.near.hash(query), None)
+        Self::miss(query, self.near.hash(query))
     }
 
     /// The miss path of a synchronous call. `refuse` makes the answer of a call whose far storage
     /// cannot be asked; without it the body runs.
     pub(crate) fn load<M, O: Outcome<M, Value = V>>(
         &self,
-        missed: Missed<K>,
+        mut missed: Missed<K>,
         keep: impl FnOnce(&V) -> bool,
         body: impl FnOnce() -> O,
         refuse: Refuse<O>,
@@ -103,19 +90,9 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         let inside = reentry::current();
         let mut counted = false;
         loop {
-            match self.turn(&missed, &inside, &mut counted) {
-                Turn::Found(value) => return O::from_value(value),
-                Turn::Lead(lead) => match self.seekable() {
-                    None => {
-                        let stopwatch = self.start(self.stands_for(counted));
-                        return answer(self.run(stopwatch, missed, None, keep, body, lead));
-                    }
-                    Some(far) => {
-                        return self.run_far(far, lead, missed, keep, body, refuse, counted);
-                    }
-                },
-                Turn::Follow(flight) => match block_on(pin!(self.follow(&flight, &inside, refuse)))
-                {
+            let mut lead = match self.board(&missed, &inside, &mut counted) {
+                Ok(lead) => lead,
+                Err(flight) => match block_on(pin!(self.follow(&flight, &inside, refuse))) {
                     Followed::Brought(outcome) => return outcome,
                     Followed::Alone => {
                         let stopwatch = self.start(self.counters.apart());
@@ -123,9 +100,19 @@ impl<K: NearKey, V: Value> Cache<K, V> {
                         self.stop(stopwatch);
                         return outcome;
                     }
-                    Followed::Again => {}
+                    Followed::Again => continue,
                 },
+            };
+            if let Some(value) = self.landed(&mut missed, &mut lead, &mut counted) {
+                return O::from_value(value);
             }
+            return match self.seekable() {
+                None => {
+                    let stopwatch = self.start(self.stands_for(counted));
+                    answer(self.run(stopwatch, missed, None, keep, body, lead))
+                }
+                Some(far) => self.run_far(far, lead, missed, keep, body, refuse, counted),
+            };
         }
     }
 
@@ -134,7 +121,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     /// Cancellation: dropping the future frees the key at once; somebody who waits leads.
     pub(crate) async fn load_async<M, O: Outcome<M, Value = V>>(
         &self,
-        missed: Missed<K>,
+        mut missed: Missed<K>,
         keep: impl FnOnce(&V) -> bool,
         body: impl Future<Output = O>,
         refuse: Refuse<O>,
@@ -144,23 +131,9 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         let inside = reentry::current();
         let mut counted = false;
         loop {
-            match self.turn(&missed, &inside, &mut counted) {
-                Turn::Found(value) => return O::from_value(value),
-                Turn::Lead(lead) => match self.seekable() {
-                    None => {
-                        let stopwatch = self.start(self.stands_for(counted));
-                        let body = body.as_mut();
-                        let run = self.run_async(stopwatch, missed, None, keep, body, lead);
-                        return answer(run.await);
-                    }
-                    Some(far) => {
-                        let body = body.as_mut();
-                        let run =
-                            self.run_far_boxed(far, lead, missed, keep, body, refuse, counted);
-                        return run.await;
-                    }
-                },
-                Turn::Follow(flight) => match self.follow(&flight, &inside, refuse).await {
+            let mut lead = match self.board(&missed, &inside, &mut counted) {
+                Ok(lead) => lead,
+                Err(flight) => match self.follow(&flight, &inside, refuse).await {
                     Followed::Brought(outcome) => return outcome,
                     Followed::Alone => {
                         let stopwatch = self.start(self.counters.apart());
@@ -168,9 +141,22 @@ impl<K: NearKey, V: Value> Cache<K, V> {
                         self.stop(stopwatch);
                         return outcome;
                     }
-                    Followed::Again => {}
+                    Followed::Again => continue,
                 },
+            };
+            if let Some(value) = self.landed(&mut missed, &mut lead, &mut counted) {
+                return O::from_value(value);
             }
+            let body = body.as_mut();
+            return match self.seekable() {
+                None => {
+                    let stopwatch = self.start(self.stands_for(counted));
+                    answer(self.run_async(stopwatch, missed, None, keep, body, lead).await)
+                }
+                Some(far) => {
+                    self.run_far_boxed(far, lead, missed, keep, body, refuse, counted).await
+                }
+            };
         }
     }
 
@@ -182,7 +168,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         body: impl FnOnce() -> O,
     ) -> O {
         let Missed { hash, ref key, plain, .. } = missed;
-        let lead = self.flights.lead_anew(hash, key, plain, reentry::current());
+        let lead = self.flights.lead_anew(hash, key, plain, &reentry::current());
         let stopwatch = self.start(self.counters.apart());
         match &self.far {
             None => answer(self.run(stopwatch, missed, None, keep, body, lead)),
@@ -202,7 +188,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         body: impl Future<Output = O>,
     ) -> O {
         let Missed { hash, ref key, plain, .. } = missed;
-        let lead = self.flights.lead_anew(hash, key, plain, reentry::current());
+        let lead = self.flights.lead_anew(hash, key, plain, &reentry::current());
         let stopwatch = self.start(self.counters.apart());
         let body = pin!(Some(body));
         match &self.far {
@@ -218,38 +204,59 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         }
     }
 
-    /// What a call that found nothing does next. Counts it as a miss, once, if it follows.
+    /// What a call that found nothing does next: it leads a flight, or follows the one there is.
+    /// Who follows is counted, once.
     #[inline]
-    fn turn(
+    fn board(
         &self,
         missed: &Missed<K>,
         inside: &Option<Chain>,
         counted: &mut bool,
-    ) -> Turn<'_, K, V> {
-        let &Missed { hash, ref key, plain, puts } = missed;
-        let count = |counted: &mut bool| {
-            if !std::mem::replace(counted, true) {
-                self.counters.waited();
-            }
-        };
-        let mut lead = match self.flights.board(hash, key, plain, inside.clone()) {
-            Boarding::Lead(lead) => lead,
-            Boarding::Follow(flight) => {
-                count(counted);
-                return Turn::Follow(flight);
-            }
-        };
-        if puts.is_some_and(|puts| self.near.puts(hash) != puts) {
-            // Another flight may have landed since the look-up. Comparing and cloning may run
-            // foreign code, which is part of this flight and cannot wait for it.
-            let _inside = reentry::enter(lead.chain());
-            if let Some(value) = self.near.peek(hash, plain, |other| other == key) {
-                count(counted);
-                Self::share(&mut lead, &value);
-                return Turn::Found(value);
-            }
+    ) -> Result<Lead<'_, K, V>, Arc<Flight<V>>> {
+        let boarded = self.flights.board(missed.hash, &missed.key, missed.plain, inside);
+        if boarded.is_err() {
+            self.count_once(counted);
         }
-        Turn::Lead(lead)
+        boarded
+    }
+
+    /// Looks again: another flight may have landed since the look-up. If not, only this one can
+    /// store now: an insertion, or a later flight that stores first, makes it invalid.
+    #[inline]
+    fn landed(
+        &self,
+        missed: &mut Missed<K>,
+        lead: &mut Lead<'_, K, V>,
+        counted: &mut bool,
+    ) -> Option<V> {
+        if self.near.lacks(missed.hash, missed.plain) {
+            missed.absent = lead.is_alone();
+            return None;
+        }
+        self.look_closely(missed, lead, counted)
+    }
+
+    /// The same, where it takes a look at the entry itself. Comparing and cloning may run foreign
+    /// code, which is part of this flight and cannot wait for it.
+    #[inline(never)]
+    fn look_closely(
+        &self,
+        missed: &Missed<K>,
+        lead: &mut Lead<'_, K, V>,
+        counted: &mut bool,
+    ) -> Option<V> {
+        let _inside = reentry::enter(lead.chain());
+        let value = self.near.peek(missed.hash, missed.plain, |other| *other == missed.key)?;
+        self.count_once(counted);
+        Self::share(lead, &value);
+        Some(value)
+    }
+
+    /// Counts a call as a miss that does not lead to a load of its own.
+    fn count_once(&self, counted: &mut bool) {
+        if !std::mem::replace(counted, true) {
+            self.counters.waited();
+        }
     }
 
     /// Waits for another call's body.
@@ -286,6 +293,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
 
     /// Runs the body of a flight. A panic drops `lead`, which frees the key: the last argument, so
     /// that it goes before `missed`, whose key may be foreign and call this cache.
+    #[inline]
     fn run<M, O: Outcome<M, Value = V>>(
         &self,
         stopwatch: Option<Stopwatch>,
@@ -293,13 +301,13 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         mut visit: Option<Box<Visit<'_, K, V>>>,
         keep: impl FnOnce(&V) -> bool,
         body: impl FnOnce() -> O,
-        lead: Lead<'_, K, V>,
+        mut lead: Lead<'_, K, V>,
     ) -> Finished<V, O::Rest> {
         let _inside = reentry::enter(lead.chain());
         visit.iter_mut().for_each(|visit| visit.begin());
         let outcome = body();
         self.stop(stopwatch);
-        self.finish(missed, visit, keep, outcome, lead)
+        self.finish(missed, visit, keep, outcome, &mut lead)
     }
 
     /// As `run`; a cancellation drops `lead`, too.
@@ -310,33 +318,34 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         mut visit: Option<Box<Visit<'_, K, V>>>,
         keep: impl FnOnce(&V) -> bool,
         body: Pin<&mut Option<impl Future<Output = O>>>,
-        lead: Lead<'_, K, V>,
+        mut lead: Lead<'_, K, V>,
     ) -> Finished<V, O::Rest> {
         visit.iter_mut().for_each(|visit| visit.begin());
         let outcome = reentry::inside(Some(lead.chain()), body).await;
         self.stop(stopwatch);
         let _inside = reentry::enter(lead.chain());
-        self.finish(missed, visit, keep, outcome, lead)
+        self.finish(missed, visit, keep, outcome, &mut lead)
     }
 
     /// Stores what a body returned, and hands it to those who wait; the value comes back, or the
     /// rest. Runs inside the flight's chain: comparing, cloning and dropping may be foreign code,
     /// and nobody has been answered yet.
+    #[inline]
     fn finish<M, O: Outcome<M, Value = V>>(
         &self,
         missed: Missed<K>,
         visit: Option<Box<Visit<'_, K, V>>>,
         keep: impl FnOnce(&V) -> bool,
         outcome: O,
-        mut lead: Lead<'_, K, V>,
+        lead: &mut Lead<'_, K, V>,
     ) -> Finished<V, O::Rest> {
         match outcome.split() {
             Ok(value) => {
                 let (mut leftover, mut displaced) = (None, Displaced::nothing());
                 if self.stores && keep(&value) {
-                    leftover = self.commit(&mut lead, missed, visit, &value, &mut displaced);
+                    leftover = self.commit(lead, missed, visit, &value, &mut displaced);
                 }
-                Self::share(&mut lead, &value);
+                Self::share(lead, &value);
                 self.near.tell(displaced);
                 Ok((value, leftover))
             }
@@ -355,6 +364,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
 
     /// Stores what a flight brought, if it is still valid: near at once, far as a write that is
     /// queued, and left to be done when everybody has been answered.
+    #[inline]
     fn commit(
         &self,
         lead: &mut Lead<'_, K, V>,
@@ -362,7 +372,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         visit: Option<Box<Visit<'_, K, V>>>,
         value: &V,
         displaced: &mut Displaced<K, V>,
-    ) -> Option<Leftover> {
+    ) -> Option<Box<Leftover>> {
         let lifetime = self.lifetimes.of(&missed.key, value);
         if lifetime.is_none() {
             return None;
@@ -374,7 +384,7 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         // What cannot be sealed stays here; it has been reported.
         let sealed = visit.seal(value, lifetime.ttl).ok();
         let mut leftover = None;
-        let queue = || leftover = visit.queue(sealed.as_ref());
+        let queue = || leftover = visit.queue(sealed.as_ref()).map(Box::new);
         self.commit_with(lead, missed, value, lifetime, displaced, queue);
         leftover
     }
@@ -414,16 +424,16 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     }
 
     /// An entry on its way in. Runs foreign code: a weigher.
-    #[inline]
+    #[inline(always)] // small where nothing weighs and nothing ends
     fn incoming(&self, missed: Missed<K>, value: V, lifetime: Lifetime) -> Incoming<K, V> {
-        let Missed { hash, key, plain, puts } = missed;
+        let Missed { hash, key, plain, absent } = missed;
         let life = match lifetime {
             Lifetime { ttl: None, tti: None } => Life::ENDLESS,
             Lifetime { ttl, tti } => Life::new(self.near.clock().now(), ttl, tti),
         };
         let weight = self.near.weigh(&key, &value);
         let stored = Some(Stored::new(key, value, plain));
-        Incoming { hash, stored, plain, puts, life, weight }
+        Incoming { hash, stored, plain, absent, life, weight }
     }
 
     /// For how many loads the time of the one that begins now stands.
@@ -432,15 +442,22 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     }
 
     /// Begins to time a load that stands for so many.
+    #[inline]
     fn start(&self, stands_for: u64) -> Option<Stopwatch> {
-        (stands_for > 0).then(|| Stopwatch { begun: self.near.clock().now(), stands_for })
+        (stands_for > 0).then(|| Stopwatch { begun: self.now(), stands_for })
     }
 
+    #[inline]
     fn stop(&self, stopwatch: Option<Stopwatch>) {
         if let Some(Stopwatch { begun, stands_for }) = stopwatch {
-            let took = self.near.clock().now().saturating_sub(begun);
+            let took = self.now().saturating_sub(begun);
             self.counters.load_took(took.saturating_mul(stands_for));
         }
+    }
+
+    #[inline(never)] // few loads are timed
+    fn now(&self) -> Nanos {
+        self.near.clock().now()
     }
 }
 
@@ -451,16 +468,6 @@ fn compare<K: NearKey, V>(
 ) -> Snapshot<Entry<K, V>> {
     let new = incoming.stored.as_ref().map(Stored::entry);
     seen.resolve(|entry| new.is_some_and(|new| entry.key == new.key))
-}
-
-/// What a call that found nothing does next.
-enum Turn<'a, K: NearKey, V> {
-    /// Asks the far storage, and runs the body.
-    Lead(Lead<'a, K, V>),
-    /// Waits for the body of another call.
-    Follow(Arc<Flight<V>>),
-    /// Nothing: another call has just stored the value.
-    Found(V),
 }
 
 /// What became of waiting for another call's body.

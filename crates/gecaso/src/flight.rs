@@ -20,7 +20,7 @@ use crate::time::Alarm;
 use std::sync::Arc;
 
 mod records;
-use records::{FlightKey, Record, Records, Standing};
+use records::{FlightKey, Left, Record, Records, Standing};
 
 /// Shards of the register of one cache. Only misses come here, so a few are enough.
 const SHARDS: usize = 16;
@@ -68,12 +68,6 @@ impl<V> Clone for Landing<V> {
     }
 }
 
-/// What a call that found nothing becomes.
-pub(crate) enum Boarding<'a, K: NearKey, V> {
-    Lead(Lead<'a, K, V>),
-    Follow(Arc<Flight<V>>),
-}
-
 impl<K: NearKey, V> Flights<K, V> {
     pub(crate) fn new() -> Self {
         let shard = |_| Guarded(Mutex::new(Records::new()));
@@ -84,33 +78,30 @@ impl<K: NearKey, V> Flights<K, V> {
         &self.shards[(hash >> 48) as usize % SHARDS].0
     }
 
-    /// Registers a flight for `key`, or finds the one to join.
+    /// Registers a flight for `key`; fails with the one to follow, if there is one.
+    #[inline]
     pub(crate) fn board(
         &self,
         hash: u64,
         key: &K,
         plain: bool,
-        inside: Option<Chain>,
-    ) -> Boarding<'_, K, V> {
-        // Kept out here: who follows has no use for it, and must not drop a foreign key under the
-        // lock.
-        let mut flight_key = Some(FlightKey::new(key, plain));
+        inside: &Option<Chain>,
+    ) -> Result<Lead<'_, K, V>, Arc<Flight<V>>> {
+        let flight_key = FlightKey::new(key, plain);
         let (is_key, mut seen) = (|other: &K| other == key, Snapshot::vacant());
         let boarded = self.with_group(hash, is_key, &mut seen, |shard, group| {
             let join = group.and_then(|group| {
                 shard.of(hash, group).find(|one| one.standing == Standing::Joinable)
             });
             match join {
-                Some(record) => Err(record.flight()),
-                None => {
-                    let flight_key = flight_key.take().expect("one registration per call");
-                    Ok(shard.begin(hash, flight_key, inside, group))
-                }
+                // The key goes out again: a foreign one must not be dropped under the lock.
+                Some(record) => Err((record.flight(), flight_key)),
+                None => Ok((shard.begin(hash, flight_key, inside, group), group.is_none())),
             }
         });
         match boarded {
-            Ok(chain) => Boarding::Lead(self.lead(hash, chain, seen)),
-            Err(flight) => Boarding::Follow(flight),
+            Ok((chain, alone)) => Ok(self.lead(hash, chain, alone, seen)),
+            Err((flight, _)) => Err(flight),
         }
     }
 
@@ -121,7 +112,7 @@ impl<K: NearKey, V> Flights<K, V> {
         hash: u64,
         key: &K,
         plain: bool,
-        inside: Option<Chain>,
+        inside: &Option<Chain>,
     ) -> Lead<'_, K, V> {
         let flight_key = FlightKey::new(key, plain);
         let (is_key, mut seen) = (|other: &K| other == key, Snapshot::vacant());
@@ -131,15 +122,16 @@ impl<K: NearKey, V> Flights<K, V> {
             }
             shard.begin(hash, flight_key, inside, group)
         });
-        self.lead(hash, chain, seen)
+        self.lead(hash, chain, false, seen)
     }
 
     /// Who leads a flight that has been registered. What was seen on the way may hold the last
     /// reference to a key, whose drop is foreign code: it runs inside the chain, since this flight
     /// cannot wait for itself.
     #[inline]
-    fn lead(&self, hash: u64, chain: Chain, seen: Snapshot<K>) -> Lead<'_, K, V> {
-        let lead = Lead { flights: self, hash, chain, registered: true, awaited: None };
+    fn lead(&self, hash: u64, chain: Chain, alone: bool, seen: Snapshot<K>) -> Lead<'_, K, V> {
+        let left = Left::NOTHING;
+        let lead = Lead { flights: self, hash, chain, alone, registered: true, left };
         if !seen.is_vacant() {
             let _inside = reentry::enter(lead.chain());
             drop(seen);
@@ -242,10 +234,11 @@ pub(crate) struct Lead<'a, K: NearKey, V> {
     flights: &'a Flights<K, V>,
     hash: u64,
     chain: Chain,
+    alone: bool,
     registered: bool,
-    /// What stood in the register, once the flight has left it, if somebody waits. The drop of its
-    /// key is foreign code, and runs when all have been answered.
-    awaited: Option<Box<Record<K, V>>>,
+    /// What stood in the register, once the flight has left it. The drop of its key is foreign
+    /// code, and runs when all have been answered.
+    left: Left<K, V>,
 }
 
 impl<K: NearKey, V> Lead<'_, K, V> {
@@ -254,28 +247,29 @@ impl<K: NearKey, V> Lead<'_, K, V> {
         self.chain.clone()
     }
 
+    /// Whether no other valid flight of the key was under way when this one began.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.alone
+    }
+
     /// Does `store` if the flight is still valid, and takes it out of the register, as one step. If
     /// `store` asks for another try, the flight stays in.
+    #[inline]
     pub(crate) fn commit<C>(&mut self, store: impl FnOnce() -> Result<(), C>) -> Result<(), C> {
-        let record = {
-            let mut shard = sync::lock(self.flights.shard(self.hash));
-            let (hash, id) = (self.hash, self.chain.id);
-            let Some(record) = shard.find(hash, id) else { return Ok(()) };
-            let stores = record.is_valid();
-            if stores {
-                store()?;
-            }
-            let Some(record) = shard.remove(hash, id) else { return Ok(()) };
-            if stores && !shard.is_empty() {
-                // An older load never overwrites a newer one.
-                shard
-                    .of(hash, record.group)
-                    .filter(|other| other.begun < record.begun)
-                    .for_each(Record::invalidate);
-            }
-            record
-        };
-        self.left(record);
+        let (hash, id) = (self.hash, self.chain.id);
+        let mut shard = sync::lock(self.flights.shard(hash));
+        let Some(record) = shard.find(hash, id) else { return Ok(()) };
+        let (group, begun) = (record.group, record.begun);
+        let stores = record.is_valid();
+        if stores {
+            store()?;
+        }
+        self.left = shard.remove(hash, id);
+        self.registered = false;
+        if stores && !shard.is_empty() {
+            // An older load never overwrites a newer one.
+            shard.of(hash, group).filter(|other| other.begun < begun).for_each(Record::invalidate);
+        }
         Ok(())
     }
 
@@ -289,20 +283,8 @@ impl<K: NearKey, V> Lead<'_, K, V> {
 
     #[inline(never)]
     fn leave_register(&mut self) {
-        let record = sync::lock(self.flights.shard(self.hash)).remove(self.hash, self.chain.id);
+        self.left = sync::lock(self.flights.shard(self.hash)).remove(self.hash, self.chain.id);
         self.registered = false;
-        if let Some(record) = record {
-            self.left(record);
-        }
-    }
-
-    /// Outside of the lock: the key may be dropped here, if nobody has to be answered first.
-    #[inline]
-    fn left(&mut self, record: Record<K, V>) {
-        self.registered = false;
-        if record.flight.is_some() {
-            self.awaited = Some(Box::new(record));
-        }
     }
 
     /// Ends the flight: those who wait get the landing, which is made if somebody does. Ended
@@ -310,7 +292,7 @@ impl<K: NearKey, V> Lead<'_, K, V> {
     #[inline]
     pub(crate) fn land(&mut self, landing: impl FnOnce() -> Landing<V>) {
         self.leave();
-        if self.awaited.is_some() {
+        if self.left.flight.is_some() {
             // Foreign code: if it panics, those who wait are still known, and told so.
             let landing = landing();
             self.say(landing);
@@ -319,8 +301,7 @@ impl<K: NearKey, V> Lead<'_, K, V> {
 
     #[inline(never)]
     fn say(&mut self, landing: Landing<V>) {
-        let record = self.awaited.take();
-        if let Some(flight) = record.as_ref().and_then(|record| record.flight.as_ref()) {
+        if let Some(flight) = self.left.flight.take() {
             flight.landing.say(landing);
         }
     }

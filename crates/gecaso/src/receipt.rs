@@ -29,6 +29,11 @@ pub(crate) type Heard = Arc<Signal<Result<(), Error>>>;
 /// # Ok::<(), gecaso::Error>(())
 /// ```
 pub struct Receipt {
+    /// `None`: it is done, and well.
+    rest: Option<Box<Rest>>,
+}
+
+struct Rest {
     outcome: Result<(), Error>,
     awaited: Vec<Awaited>,
     /// Waits for all of them, once it is polled.
@@ -45,26 +50,38 @@ struct Awaited {
 type Heeding = Pin<Box<dyn Future<Output = Result<(), Error>> + Send + Sync>>;
 
 impl Receipt {
+    #[inline]
     pub(crate) fn ready() -> Self {
-        Receipt { outcome: Ok(()), awaited: Vec::new(), heeding: None }
+        Receipt { rest: None }
     }
 
     pub(crate) fn failed(error: Error) -> Self {
-        Receipt { outcome: Err(error), awaited: Vec::new(), heeding: None }
+        Self::of(Err(error), Vec::new())
+    }
+
+    fn of(outcome: Result<(), Error>, awaited: Vec<Awaited>) -> Self {
+        Receipt { rest: Some(Box::new(Rest { outcome, awaited, heeding: None })) }
     }
 
     /// Waits for what is heard, and at most until `until`: a storage that blocks the threads which
     /// drive it must not hold up whoever waits here.
     #[cfg_attr(not(feature = "far"), allow(dead_code))]
     pub(crate) fn after(heard: Heard, clock: &Clock, until: Nanos) -> Self {
-        let awaited = vec![Awaited { heard, clock: clock.clone(), until }];
-        Receipt { outcome: Ok(()), awaited, heeding: None }
+        Self::of(Ok(()), vec![Awaited { heard, clock: clock.clone(), until }])
     }
 
     /// Both: the first that failed is kept.
     pub(crate) fn and(mut self, other: Receipt) -> Receipt {
-        self.outcome = self.outcome.and(other.outcome);
-        self.awaited.extend(other.awaited);
+        match (&mut self.rest, other.rest) {
+            (_, None) => {}
+            (None, other) => self.rest = other,
+            (Some(rest), Some(other)) => {
+                if rest.outcome.is_ok() {
+                    rest.outcome = other.outcome;
+                }
+                rest.awaited.extend(other.awaited);
+            }
+        }
         self
     }
 
@@ -81,8 +98,9 @@ impl Receipt {
     }
 
     async fn heard(self) -> Result<(), Error> {
-        let mut outcome = self.outcome;
-        for Awaited { heard, clock, until } in self.awaited {
+        let Some(rest) = self.rest else { return Ok(()) };
+        let mut outcome = rest.outcome;
+        for Awaited { heard, clock, until } in rest.awaited {
             let told = clock.alarm(until).unless(heard.heard()).await;
             let late = || Err(Error::new("the storage has not answered; it may still be told"));
             outcome = outcome.and(told.unwrap_or_else(late));
@@ -93,14 +111,18 @@ impl Receipt {
 
 impl Clone for Receipt {
     fn clone(&self) -> Self {
-        Receipt { outcome: self.outcome.clone(), awaited: self.awaited.clone(), heeding: None }
+        let clone = |rest: &Rest| Self::of(rest.outcome.clone(), rest.awaited.clone());
+        self.rest.as_deref().map_or_else(Receipt::ready, clone)
     }
 }
 
 impl fmt::Debug for Receipt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut f = f.debug_struct("Receipt");
-        f.field("outcome", &self.outcome).field("awaited", &self.awaited.len()).finish()
+        let done = (&Ok(()), 0);
+        let (outcome, awaited) =
+            self.rest.as_ref().map_or(done, |rest| (&rest.outcome, rest.awaited.len()));
+        f.field("outcome", outcome).field("awaited", &awaited).finish()
     }
 }
 
@@ -109,13 +131,12 @@ impl Future for Receipt {
     type Output = Result<(), Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        if self.awaited.is_empty() {
-            return Poll::Ready(self.outcome.clone());
+        let Some(rest) = &mut self.rest else { return Poll::Ready(Ok(())) };
+        if rest.awaited.is_empty() {
+            return Poll::Ready(rest.outcome.clone());
         }
-        if self.heeding.is_none() {
-            let heeding = self.clone().heard();
-            self.heeding = Some(Box::pin(heeding));
-        }
-        self.heeding.as_mut().expect("made above").as_mut().poll(cx)
+        let copy = || Self::of(rest.outcome.clone(), rest.awaited.clone());
+        let heeding = rest.heeding.get_or_insert_with(|| Box::pin(copy().heard()));
+        heeding.as_mut().poll(cx)
     }
 }

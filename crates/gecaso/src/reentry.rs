@@ -41,10 +41,10 @@ struct Above {
 impl Chain {
     /// The chain of a new flight that begins inside of another one's body, or of none.
     #[inline]
-    pub(crate) fn begin(inside: Option<Chain>) -> Self {
-        let above = inside.map(|chain| {
+    pub(crate) fn begin(inside: &Option<Chain>) -> Self {
+        let above = inside.as_ref().map(|chain| {
             let (depth, root) = (chain.depth() + 1, chain.root());
-            Arc::new(Above { chain, depth, root })
+            Arc::new(Above { chain: chain.clone(), depth, root })
         });
         Chain { id: fresh_id(), above }
     }
@@ -187,7 +187,17 @@ impl Enter {
 impl Drop for Enter {
     #[inline]
     fn drop(&mut self) {
-        drop(replace(self.before.take()));
+        let before = self.before.take();
+        if before.as_ref().is_some_and(|chain| chain.above.is_some()) {
+            drop(replace(before));
+            return;
+        }
+        let id = before.map(|chain| chain.id);
+        if INNERMOST.with(|current| current.nested.get()) {
+            drop(replace(id.map(|id| Chain { id, above: None })));
+        } else {
+            INNERMOST.with(|current| current.id.set(id));
+        }
     }
 }
 
@@ -361,7 +371,7 @@ mod tests {
     use super::*;
 
     fn flight(inside: Option<&Chain>) -> Chain {
-        Chain::begin(inside.cloned())
+        Chain::begin(&inside.cloned())
     }
 
     fn may_wait(me: &Chain, target: &Chain) -> Option<Waiting> {

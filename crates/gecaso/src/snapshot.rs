@@ -10,7 +10,10 @@
 use std::sync::Arc;
 
 /// Those that shared a hash a moment ago, and which of them has the key.
-pub(crate) struct Snapshot<T> {
+pub(crate) struct Snapshot<T>(Option<Box<Several<T>>>);
+
+/// At least one.
+struct Several<T> {
     seen: Vec<Arc<T>>,
     found: Option<usize>,
 }
@@ -18,22 +21,24 @@ pub(crate) struct Snapshot<T> {
 impl<T> Snapshot<T> {
     /// The guess to begin with: nothing shares the hash. Right for nearly every miss.
     pub(crate) fn vacant() -> Self {
-        Self::of(Vec::new())
+        Snapshot(None)
     }
 
     /// What is there now; nothing is compared yet.
     pub(crate) fn of(seen: Vec<Arc<T>>) -> Self {
-        Snapshot { seen, found: None }
+        Snapshot((!seen.is_empty()).then(|| Box::new(Several { seen, found: None })))
     }
 
     /// Whether nothing was seen.
     pub(crate) fn is_vacant(&self) -> bool {
-        self.seen.is_empty()
+        self.0.is_none()
     }
 
     /// Compares, outside of every lock.
     pub(crate) fn resolve(mut self, matches: impl Fn(&T) -> bool) -> Self {
-        self.found = self.seen.iter().position(|one| matches(one));
+        if let Some(several) = &mut self.0 {
+            several.found = several.seen.iter().position(|one| matches(one));
+        }
         self
     }
 
@@ -42,19 +47,21 @@ impl<T> Snapshot<T> {
     where
         T: 'a,
     {
+        let seen = self.0.as_ref().map_or(&[][..], |several| &several.seen);
         let mut count = 0;
         for one in now {
             count += 1;
-            if !self.seen.iter().any(|seen| Arc::ptr_eq(seen, one)) {
+            if !seen.iter().any(|seen| Arc::ptr_eq(seen, one)) {
                 return false;
             }
         }
-        count == self.seen.len()
+        count == seen.len()
     }
 
     /// The one that has the key.
     pub(crate) fn found(&self) -> Option<&Arc<T>> {
-        self.found.map(|at| &self.seen[at])
+        let several = self.0.as_ref()?;
+        several.found.map(|at| &several.seen[at])
     }
 }
 

@@ -82,6 +82,20 @@ struct Stripe {
     /// Loads that were no misses, or whose misses had been counted as waiting.
     apart: AtomicU64,
     load_nanos: AtomicU64,
+    /// Loads until the next that is timed.
+    untimed: AtomicU64,
+}
+
+impl Stripe {
+    /// For how many loads the next one stands that is timed: this one, and those that are not.
+    #[inline(never)]
+    fn time(&self) -> u64 {
+        let before = self.led.load(Relaxed) + self.apart.load(Relaxed) - 1;
+        let are_short = self.load_nanos.load(Relaxed) < before.saturating_mul(SHORT);
+        let stands_for = if before < SAMPLE || !are_short { 1 } else { SAMPLE };
+        self.untimed.store(stands_for - 1, Relaxed);
+        stands_for
+    }
 }
 
 /// The counters behind [`Stats`] that a cache keeps itself.
@@ -153,6 +167,7 @@ impl Counters {
     }
 
     /// A miss that leads to a load: for how many loads its time is to stand, 0 if it is not timed.
+    #[inline]
     pub(crate) fn led(&self) -> u64 {
         self.load(|stripe| &stripe.led)
     }
@@ -166,17 +181,17 @@ impl Counters {
     fn load(&self, count: impl Fn(&Stripe) -> &AtomicU64) -> u64 {
         let here = self.here();
         here.add(count, 1);
-        let stripe = here.stripe;
-        let before = stripe.led.load(Relaxed) + stripe.apart.load(Relaxed) - 1;
-        let are_short = stripe.load_nanos.load(Relaxed) < before.saturating_mul(SHORT);
-        match before {
-            _ if before < SAMPLE || !are_short => 1,
-            _ if before.is_multiple_of(SAMPLE) => SAMPLE,
-            _ => 0,
+        match here.stripe.untimed.load(Relaxed) {
+            0 => here.stripe.time(),
+            untimed => {
+                here.stripe.untimed.store(untimed - 1, Relaxed);
+                0
+            }
         }
     }
 
     /// Adds the time of loads.
+    #[inline(never)] // seldom
     pub(crate) fn load_took(&self, nanos: u64) {
         self.here().add(|stripe| &stripe.load_nanos, nanos);
     }

@@ -3,7 +3,7 @@
 //!
 //! Called by `cache`.
 
-use super::compare;
+use super::{Missed, compare};
 use crate::cache::Cache;
 use crate::far::Change;
 use crate::key::{NearKey, Query};
@@ -26,40 +26,58 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         if lifetime.is_none() || !(self.near.has_places() || self.far.is_some()) {
             return self.remove(query);
         }
-        let hash = missed.hash;
-        let is_key = |other: &K| query.matches(other);
-        let visit = self.far.as_ref().map(|far| {
-            let mut visit = far.visit(&missed.key, reentry::current());
-            visit.begin();
-            visit
-        });
-        let sealed = visit.as_ref().map(|visit| visit.seal(&value, lifetime.ttl)).transpose();
+        let Some(far) = &self.far else {
+            self.put_near(query, missed, value, lifetime, || None);
+            return Receipt::ready();
+        };
+        let mut visit = far.visit(&missed.key, reentry::current());
+        visit.begin();
+        let sealed = visit.seal(&value, lifetime.ttl);
         // What is there now is not believed any more, all the same.
-        let (sealed, failed) = sealed.map_or_else(|error| (None, Some(error)), |it| (it, None));
-        let change = || visit.as_ref().and_then(|visit| visit.change(sealed.as_ref()));
+        let (sealed, failed) = match sealed {
+            Ok(sealed) => (Some(sealed), None),
+            Err(error) => (None, Some(error)),
+        };
+        let change = || visit.change(sealed.as_ref());
         let change = if self.near.has_places() {
-            let mut incoming = self.incoming(missed, value, lifetime);
-            let mut known = Snapshot::vacant();
-            let mut displaced = Displaced::nothing();
-            loop {
-                let put = || {
-                    self.near.put(&known, &mut incoming, &mut displaced)?;
-                    Ok(change())
-                };
-                let stored = self.flights.supersede(hash, is_key, put);
-                match stored {
-                    Ok(change) => {
-                        self.near.tell(displaced); // no lock is held here
-                        break change;
-                    }
-                    Err(seen) => known = compare(seen, &incoming),
-                }
-            }
+            self.put_near(query, missed, value, lifetime, change)
         } else {
-            self.flights.supersede(hash, is_key, change)
+            self.flights.supersede(missed.hash, |other| query.matches(other), change)
         };
         let told = change.map_or_else(Receipt::ready, Change::tell);
-        failed.map_or_else(Receipt::ready, Receipt::failed).and(told)
+        match failed {
+            None => told,
+            Some(error) => Receipt::failed(error).and(told),
+        }
+    }
+
+    /// Stores near, and does `change` in the same step. There are places.
+    #[inline]
+    fn put_near<Q: Query<K>>(
+        &self,
+        query: &Q,
+        missed: Missed<K>,
+        value: V,
+        lifetime: Lifetime,
+        change: impl Fn() -> Option<Change>,
+    ) -> Option<Change> {
+        let hash = missed.hash;
+        let mut incoming = self.incoming(missed, value, lifetime);
+        let (mut known, mut displaced) = (Snapshot::vacant(), Displaced::nothing());
+        loop {
+            let put = || {
+                self.near.put(&known, &mut incoming, &mut displaced)?;
+                Ok(change())
+            };
+            let is_key = |other: &K| query.matches(other);
+            match self.flights.supersede(hash, is_key, put) {
+                Ok(change) => {
+                    self.near.tell(displaced); // no lock is held here
+                    return change;
+                }
+                Err(seen) => known = compare(seen, &incoming),
+            }
+        }
     }
 
     /// Removes an entry. Loads that run now are not stored.

@@ -94,7 +94,7 @@ impl<K, V> Records<K, V> {
         &mut self,
         hash: u64,
         key: FlightKey<K>,
-        inside: Option<Chain>,
+        inside: &Option<Chain>,
         group: Option<FlightId>,
     ) -> Chain {
         let chain = Chain::begin(inside);
@@ -126,16 +126,20 @@ impl<K, V> Records<K, V> {
 
     /// Takes it out.
     #[inline]
-    pub(super) fn remove(&mut self, hash: u64, id: FlightId) -> Option<Record<K, V>> {
-        match &self.one {
-            Some(one) if one.chain.id == id => self.one.take(),
+    pub(super) fn remove(&mut self, hash: u64, id: FlightId) -> Left<K, V> {
+        match &mut self.one {
+            Some(one) if one.chain.id == id => {
+                let left = one.leave();
+                self.one = None;
+                left
+            }
             _ => self.remove_beside(hash, id),
         }
     }
 
     #[inline(never)]
-    fn remove_beside(&mut self, hash: u64, id: FlightId) -> Option<Record<K, V>> {
-        self.more.remove(&(hash, id))
+    fn remove_beside(&mut self, hash: u64, id: FlightId) -> Left<K, V> {
+        self.more.remove(&(hash, id)).map_or(Left::NOTHING, |mut record| record.leave())
     }
 
     /// The group of the valid flights of a key: told at once if keys are plain, else by what
@@ -190,7 +194,28 @@ impl<K: NearKey> FlightKey<K> {
     }
 }
 
+/// What is left of a record: dropped where no lock is held.
+pub(super) struct Left<K, V> {
+    /// Somebody waits.
+    pub(super) flight: Option<Arc<Flight<V>>>,
+    /// Its drop is foreign code.
+    _key: Option<Arc<K>>,
+}
+
+impl<K, V> Left<K, V> {
+    pub(super) const NOTHING: Self = Left { flight: None, _key: None };
+}
+
 impl<K, V> Record<K, V> {
+    #[inline]
+    fn leave(&mut self) -> Left<K, V> {
+        let _key = match &self.key {
+            FlightKey::Plain(_) => None,
+            FlightKey::Foreign(key) => Some(key.clone()),
+        };
+        Left { flight: self.flight.take(), _key }
+    }
+
     pub(super) fn invalidate(&mut self) {
         self.standing = Standing::Invalid;
     }

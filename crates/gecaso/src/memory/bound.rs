@@ -168,15 +168,21 @@ impl Bound {
     }
 
     /// Takes so many places, if as many are free.
+    #[inline]
     fn reserve(&self, places: usize) -> bool {
         let Some(capacity) = self.capacity else { return true };
         let Some(most) = capacity.checked_sub(places) else { return false };
-        let taken = |taken| (taken <= most).then_some(taken + places);
         // A full storage stays full: look before writing a line that all threads share.
-        self.taken.load(Ordering::Relaxed) <= most
-            && self.taken.fetch_update(Ordering::AcqRel, Ordering::Relaxed, taken).is_ok()
+        self.taken.load(Ordering::Relaxed) <= most && self.take(places, most)
     }
 
+    #[inline(never)]
+    fn take(&self, places: usize, most: usize) -> bool {
+        let taken = |taken| (taken <= most).then_some(taken + places);
+        self.taken.fetch_update(Ordering::AcqRel, Ordering::Relaxed, taken).is_ok()
+    }
+
+    #[inline]
     pub(super) fn give_back(&self, places: usize) {
         if places > 0 && self.capacity.is_some() {
             self.taken.fetch_sub(places, Ordering::AcqRel);

@@ -21,6 +21,7 @@ pub(crate) enum Stored<K, V> {
 
 impl<K, V> Stored<K, V> {
     /// `plain`: comparing the key and cloning the value runs no foreign code.
+    #[inline]
     pub(crate) fn new(key: K, value: V, plain: bool) -> Self {
         let entry = Entry { key, value };
         if plain && may_lie_inline::<K, V>() {

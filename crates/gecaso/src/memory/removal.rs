@@ -60,30 +60,51 @@ pub(super) struct Evicted {
 pub(crate) struct Displaced<K, V> {
     /// What left, and why. The first without an allocation.
     one: Option<(Stored<K, V>, RemovalCause)>,
-    more: Vec<(Stored<K, V>, RemovalCause)>,
-    /// From other functions' tables, or from other shards.
-    pub(super) elsewhere: Vec<Evicted>,
+    /// All else, which is rare.
+    rest: Option<Box<Rest<K, V>>>,
     /// A shard where something is left that somebody reads at this moment.
     pub(super) late: Option<usize>,
 }
 
+struct Rest<K, V> {
+    more: Vec<(Stored<K, V>, RemovalCause)>,
+    /// From other functions' tables, or from other shards.
+    elsewhere: Vec<Evicted>,
+}
+
 impl<K, V> Displaced<K, V> {
     pub(crate) fn nothing() -> Self {
-        Displaced { one: None, more: Vec::new(), elsewhere: Vec::new(), late: None }
+        Displaced { one: None, rest: None, late: None }
+    }
+
+    #[inline]
+    pub(super) fn is_nothing(&self) -> bool {
+        self.one.is_none() && self.rest.is_none() && self.late.is_none()
+    }
+
+    #[inline(never)]
+    fn rest(&mut self) -> &mut Rest<K, V> {
+        let none = || Box::new(Rest { more: Vec::new(), elsewhere: Vec::new() });
+        self.rest.get_or_insert_with(none)
     }
 
     #[inline]
     pub(super) fn push(&mut self, stored: Stored<K, V>, cause: RemovalCause) {
         match self.one {
             None => self.one = Some((stored, cause)),
-            Some(_) => self.more.push((stored, cause)),
+            Some(_) => self.rest().more.push((stored, cause)),
         }
+    }
+
+    /// What left other functions' tables, or other shards.
+    pub(super) fn push_elsewhere(&mut self, evicted: impl IntoIterator<Item = Evicted>) {
+        self.rest().elsewhere.extend(evicted);
     }
 
     /// Tells the listeners of what left, and drops it. Runs foreign code: no lock is held.
     #[inline]
     pub(super) fn tell(mut self, listener: Option<&Listener<K, V>>) {
-        if listener.is_some() || !self.elsewhere.is_empty() {
+        if listener.is_some() || self.rest.is_some() {
             self.tell_some(listener);
         }
     }
@@ -91,10 +112,12 @@ impl<K, V> Displaced<K, V> {
     #[inline(never)]
     fn tell_some(&mut self, listener: Option<&Listener<K, V>>) {
         if let Some(listener) = listener {
-            for (stored, cause) in self.one.iter().chain(&self.more) {
+            let more = self.rest.iter().flat_map(|rest| &rest.more);
+            for (stored, cause) in self.one.iter().chain(more) {
                 tell(listener, stored, *cause);
             }
         }
-        self.elsewhere.drain(..).for_each(|evicted| evicted.gone.tell());
+        let elsewhere = self.rest.iter_mut().flat_map(|rest| rest.elsewhere.drain(..));
+        elsewhere.for_each(|evicted| evicted.gone.tell());
     }
 }

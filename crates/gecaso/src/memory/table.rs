@@ -60,8 +60,8 @@ pub(crate) struct Incoming<K, V> {
     pub(crate) stored: Option<Stored<K, V>>,
     /// Whether its key is compared in place.
     pub(crate) plain: bool,
-    /// What had been put when it was last looked for in vain; see [`Table::puts`].
-    pub(crate) puts: Option<u64>,
+    /// Known not to be there, not even expired.
+    pub(crate) absent: bool,
     pub(crate) life: Life,
     /// How many places it takes; see [`Table::weigh`].
     pub(crate) weight: usize,
@@ -142,12 +142,6 @@ impl<K: NearKey, V: Value> Table<K, V> {
         self.part.raw.lock(self.part.raw.home(hash))
     }
 
-    /// Entries put so far where this hash belongs. If it is the same later, a look-up need not be
-    /// repeated.
-    pub(crate) fn puts(&self, hash: u64) -> u64 {
-        self.part.raw.puts(hash)
-    }
-
     /// THE HIT PATH: a fresh value, noted by the policy.
     #[inline]
     pub(crate) fn get<Q: Query<K>>(&self, query: &Q, hash: u64) -> Option<V> {
@@ -174,12 +168,12 @@ impl<K: NearKey, V: Value> Table<K, V> {
         self.get_slowly(query, hash)
     }
 
-    /// Whether there is no entry for a key: told without a lock, and only if that is plain to see.
-    pub(crate) fn lacks<Q: Query<K>>(&self, _: &Q, hash: u64) -> bool {
+    /// Whether there is no entry for a key, not even an expired one: told without a lock, and only
+    /// if that is plain to see.
+    #[inline]
+    pub(crate) fn lacks(&self, hash: u64, plain: bool) -> bool {
         let Some(reading) = self.part.raw.read(hash) else { return false };
-        let inline = Q::is_plain_with::<V>() && may_lie_inline::<K, V>();
-        let is = |_: &Entry<K, V>| true;
-        matches!(reading.first(hash, inline, is), First::Absent)
+        reading.lacks(hash, plain && may_lie_inline::<K, V>())
     }
 
     /// Whether a hit is one, and has nothing to note but itself.
@@ -323,7 +317,7 @@ impl<K: NearKey, V: Value> Table<K, V> {
         incoming: &mut Incoming<K, V>,
         displaced: &mut Displaced<K, V>,
     ) -> Result<(), Seen<K, V>> {
-        let Incoming { hash, ref mut stored, plain, puts, life, weight } = *incoming;
+        let Incoming { hash, ref mut stored, plain, absent, life, weight } = *incoming;
         let home = self.part.raw.home(hash);
         let fits = self.bound.capacity.is_none_or(|capacity| weight <= capacity);
         let mut held = 0;
@@ -333,7 +327,10 @@ impl<K: NearKey, V: Value> Table<K, V> {
         loop {
             let mut shard = self.part.raw.lock(home);
             let found = match stored {
-                _ if puts == Some(shard.puts()) && !shard.has_ending() => Ok(None),
+                _ if absent => {
+                    debug_assert!(Self::is_absent(&shard, hash, plain, stored.as_ref()));
+                    Ok(None)
+                }
                 Some(new) if plain => {
                     let inline = matches!(new, Stored::Inline(_));
                     let is = |entry: &Entry<K, V>| entry.key == new.entry().key;
@@ -409,7 +406,7 @@ impl<K: NearKey, V: Value> Table<K, V> {
             match self.bound.evict_oldest_from(home) {
                 Some(evicted) => {
                     held += evicted.weight;
-                    displaced.elsewhere.push(evicted);
+                    displaced.push_elsewhere([evicted]);
                 }
                 None => {
                     // Every place is in the hands of threads about to insert. None of them waits
@@ -421,6 +418,18 @@ impl<K: NearKey, V: Value> Table<K, V> {
                 }
             }
         }
+    }
+
+    /// Whether what was said to be absent is; foreign keys are not compared here.
+    fn is_absent(
+        shard: &Locked<'_, K, V>,
+        hash: u64,
+        plain: bool,
+        new: Option<&Stored<K, V>>,
+    ) -> bool {
+        let (true, Some(new)) = (plain, new) else { return true };
+        let inline = matches!(new, Stored::Inline(_));
+        shard.find(hash, inline, false, |found| found.entry().key == new.entry().key).is_none()
     }
 
     /// Whether room is made in this shard. A heavy entry does not empty a light shard while others
@@ -451,8 +460,8 @@ impl<K: NearKey, V: Value> Table<K, V> {
     #[inline(never)]
     fn expire_in(&self, turn: u64, displaced: &mut Displaced<K, V>) {
         let (shard, looks) = (turn as usize % self.bound.shards, LOOKS * ELSEWHERE as usize);
-        let (mut expired, _) = self.bound.expire(shard, self.clock().now(), looks);
-        displaced.elsewhere.append(&mut expired);
+        let (expired, _) = self.bound.expire(shard, self.clock().now(), looks);
+        displaced.push_elsewhere(expired);
     }
 
     /// What an entry weighs: at least 1, so that the number of entries is bounded, too. Runs
@@ -465,7 +474,9 @@ impl<K: NearKey, V: Value> Table<K, V> {
     /// Tells listeners of what left, and drops it. Runs foreign code: no lock is held.
     #[inline]
     pub(crate) fn tell(&self, displaced: Displaced<K, V>) {
-        self.part.tell(displaced);
+        if !displaced.is_nothing() {
+            self.part.tell(displaced);
+        }
     }
 
     /// Removes the entry that `known` found, or the one with this key if keys are plain. As
@@ -619,7 +630,7 @@ pub(super) fn settle<K, V>(
 impl<K, V> Attached<K, V> {
     /// Tells listeners of what left, and drops it; then waits a little for those who are just
     /// reading what else left. Runs foreign code: no lock is held.
-    #[inline]
+    #[inline(never)]
     pub(super) fn tell(&self, displaced: Displaced<K, V>) {
         let late = displaced.late;
         displaced.tell(self.listener.as_ref());

@@ -16,7 +16,7 @@
 use super::super::entry::{Entry, Stored};
 use super::super::lifetimes::Life;
 use super::super::policy::{MOST_HITS, SlotId};
-use super::buckets::{Buckets, Cell, Header, PLACES, may_lie_inline};
+use super::buckets::{Buckets, Cell, Header, PLACES, may_lie_inline, prefetch};
 use super::by_slot::BySlot;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering, Ordering::Relaxed, fence};
 use crate::sync::{tally, thread};
@@ -191,6 +191,16 @@ impl<K, V> Array<K, V> {
             Some(found) if is(found.entry()) => First::Found(found),
             _ => First::Unsure,
         }
+    }
+
+    /// Whether no entry has this hash, lying `inline` or not: told by its home, and only if that is
+    /// plain to see.
+    #[inline]
+    pub(super) fn lacks(&self, hash: u64, inline: bool) -> bool {
+        // SAFETY: `home` is below the count.
+        let header = unsafe { self.buckets.header(self.home(hash as u32)) };
+        let tags = header.tags.load(Ordering::Acquire);
+        tags >> PASSED == 0 && matches(tags, tag(hash, inline)) == 0
     }
 
     /// The entry with this hash, lying `inline` or not, that `is` the wanted one. `whole`: only
@@ -371,6 +381,9 @@ impl<K, V> Array<K, V> {
     #[inline]
     pub(super) fn prefetch(&self, id: SlotId) {
         self.buckets.prefetch(split(id).0);
+        if let Some(hash) = self.hashes.get(id as usize) {
+            prefetch(hash);
+        }
     }
 }
 

@@ -106,11 +106,24 @@ pub(super) struct Header {
     pub(super) hits: AtomicU32,
 }
 
+/// Asks the processor for what lies there, ahead of its use.
+#[inline]
+pub(super) fn prefetch<T>(at: &T) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a hint is never wrong.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(at).cast()) };
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    let _ = at;
+}
+
 pub(super) use memory::Buckets;
 
 #[cfg(not(shuttle))]
 mod memory {
-    use super::{Cell, Header, PLACES, Word};
+    use super::{Cell, Header, PLACES, Word, prefetch};
     use crate::sync::atomic::Ordering::Relaxed;
     use atomic_maybe_uninit::AtomicMaybeUninit;
     use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
@@ -225,17 +238,10 @@ mod memory {
         /// Asks the processor for a bucket's memory, ahead of its use.
         #[inline]
         pub(in super::super) fn prefetch(&self, bucket: usize) {
-            #[cfg(all(target_arch = "x86_64", not(miri)))]
             if bucket < self.count {
-                use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-                // SAFETY: within the block; and a hint is never wrong.
-                unsafe {
-                    let at = self.start.add(bucket * Self::STRIDE).as_ptr().cast_const();
-                    _mm_prefetch::<_MM_HINT_T0>(at.cast());
-                }
+                // SAFETY: within the block.
+                prefetch(unsafe { self.start.add(bucket * Self::STRIDE).as_ref() });
             }
-            #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-            let _ = bucket;
         }
     }
 

@@ -79,6 +79,7 @@ impl<K, V> Array<K, V> {
     }
 
     /// Empties a slot; what was in it may still be read. Only under the lock.
+    #[inline]
     pub(super) fn remove(&self, id: SlotId) -> Stored<K, V> {
         let (bucket, at) = split(id);
         let header = self.header(bucket);

@@ -14,7 +14,7 @@ use super::array::{Array, First, Found, Torn};
 use super::barrier::Barrier;
 use super::lanes::{Hold, Inside, Lanes};
 use super::writing::Writing;
-use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use crate::sync::{self, Mutex};
 use std::ptr;
 
@@ -45,8 +45,6 @@ pub(super) type Head<K, V> = AtomicPtr<Array<K, V>>;
 /// A shard on cache lines of its own.
 #[repr(align(128))]
 pub(super) struct Shard<K, V> {
-    /// Entries put in so far: tells a call whether anything came in since it looked.
-    pub(super) puts: AtomicU64,
     /// Somebody waits for who holds an entry.
     pub(super) waits: AtomicBool,
     pub(super) core: Mutex<Core<K, V>>,
@@ -63,11 +61,15 @@ pub(super) struct Core<K, V> {
     pub(super) stamps: Vec<u64>,
     /// Entries.
     pub(super) len: usize,
+    /// With fewer it gives memory back.
+    pub(super) fewest: usize,
     /// What nobody can find any more, but may still read, and why it has left.
     pub(super) limbo: Vec<(Stored<K, V>, RemovalCause)>,
     /// Arrays that somebody may still read, each where it always was.
     #[allow(clippy::vec_box)] // moved out of its box, it would move under its readers
     pub(super) replaced: Vec<Box<Array<K, V>>>,
+    /// Entries put in so far.
+    pub(super) puts: u64,
     /// How often entries have got other places.
     pub(super) moves: u64,
     /// Hits under the lock.
@@ -95,18 +97,16 @@ impl<K, V> Part<K, V> {
             weights: about.weighs.then(Box::default),
             stamps: Vec::new(),
             len: 0,
+            fewest: 0,
             limbo: Vec::new(),
             replaced: Vec::new(),
+            puts: 0,
             moves: 0,
             hits: 0,
             evictions: 0,
             expirations: 0,
         };
-        let shard = |_| Shard {
-            puts: AtomicU64::new(0),
-            waits: AtomicBool::new(false),
-            core: Mutex::new(core()),
-        };
+        let shard = |_| Shard { waits: AtomicBool::new(false), core: Mutex::new(core()) };
         Part {
             lanes: Lanes::new(barrier),
             arrays: (0..shards).map(|_| AtomicPtr::new(ptr::null_mut())).collect(),
@@ -124,11 +124,6 @@ impl<K, V> Part<K, V> {
     #[inline]
     pub(in super::super) fn home(&self, hash: u64) -> usize {
         (hash >> 32) as usize & self.mask
-    }
-
-    /// Entries put so far where this hash belongs.
-    pub(in super::super) fn puts(&self, hash: u64) -> u64 {
-        self.shards[self.home(hash)].puts.load(Ordering::Acquire)
     }
 
     /// Reads the shard of a hash without a lock; not if this thread must not (see `Lanes::enter`).
@@ -211,6 +206,13 @@ impl<'a, K, V> Reading<'a, K, V> {
             Some(array) => unsafe { array.first(hash, inline, is) },
             None => First::Absent,
         }
+    }
+
+    /// See `Array::lacks`.
+    #[inline]
+    pub(in super::super) fn lacks(&self, hash: u64, inline: bool) -> bool {
+        // SAFETY: inside for as long as this is borrowed.
+        unsafe { array(self.head) }.is_none_or(|array| array.lacks(hash, inline))
     }
 
     /// The entry with this hash, and lying `inline` or not, that `is` the wanted one. `whole`: with

@@ -175,13 +175,9 @@ impl<'a, K, V> Writing<'a, K, V> {
         self.core.moves
     }
 
-    /// Whether any entry ever had an end: then one that was looked for in vain may be there.
-    pub(in super::super) fn has_ending(&self) -> bool {
-        self.core.lifetimes.is_some()
-    }
-
+    /// Entries put so far.
     pub(in super::super) fn puts(&self) -> u64 {
-        self.shard.puts.load(Ordering::Relaxed)
+        self.core.puts
     }
 
     pub(in super::super) fn len(&self) -> usize {
@@ -286,11 +282,11 @@ impl<'a, K, V> Writing<'a, K, V> {
         let (cell, inline) = Cell::new(stored);
         let slot = array.insert(hash as u32, tag(hash, inline), cell, life);
         self.core.len += 1;
-        let puts = self.count_put();
+        self.core.puts += 1;
         self.stamp(slot, stamp);
         self.core.policy.insert(slot, spread(hash as u32), &mut Ordered(array));
         self.begin(slot, life, weight);
-        puts
+        self.core.puts
     }
 
     /// Exchanges an entry, which counts as a hit. Whoever looks for it meanwhile finds the old one
@@ -307,12 +303,12 @@ impl<'a, K, V> Writing<'a, K, V> {
         let array = self.full();
         self.end(slot);
         let old = array.replace(slot, stored, life);
-        let puts = self.count_put();
+        self.core.puts += 1;
         array.mark(slot);
         self.touch(slot, stamp);
         self.begin(slot, life, weight);
         self.leave(old, cause);
-        puts
+        self.core.puts
     }
 
     /// A slot has got an entry.
@@ -341,6 +337,7 @@ impl<'a, K, V> Writing<'a, K, V> {
     }
 
     /// Makes room by the policy's choice; what that weighed, or `None` if the shard is empty.
+    #[inline]
     pub(in super::super) fn evict(&mut self) -> Option<usize> {
         let array = self.array()?;
         let slot = self.core.policy.evict(&mut Ordered(array))?;
@@ -358,7 +355,7 @@ impl<'a, K, V> Writing<'a, K, V> {
     }
 
     /// Empties a slot that the policy has already forgotten; what its entry weighed.
-    #[inline]
+    #[inline(always)]
     fn take(&mut self, slot: SlotId, cause: RemovalCause) -> usize {
         let weight = self.end(slot);
         let old = self.full().remove(slot);
@@ -395,6 +392,7 @@ impl<'a, K, V> Writing<'a, K, V> {
             core.replaced.push(array);
         }
         core.len = 0;
+        core.fewest = 0;
         core.moves += 1;
         core.policy.clear();
         core.lifetimes = None;
@@ -413,10 +411,18 @@ impl<'a, K, V> Writing<'a, K, V> {
         to: &mut impl FnMut(Stored<K, V>, RemovalCause),
     ) -> bool {
         let core = &self.core;
-        let drops = self.part.about.drops;
-        let due = if drops { !core.limbo.is_empty() } else { core.limbo.len() >= BATCH };
-        let nothing = !due && core.replaced.is_empty();
-        (nothing || self.settle_now(to) || !drops) && self.shrink(to)
+        let most = if self.part.about.drops { 0 } else { BATCH - 1 };
+        let nothing = core.limbo.len() <= most && core.replaced.is_empty();
+        nothing && core.len >= core.fewest || self.settle_some(nothing, to)
+    }
+
+    #[inline(never)]
+    fn settle_some(
+        &mut self,
+        nothing: bool,
+        to: &mut impl FnMut(Stored<K, V>, RemovalCause),
+    ) -> bool {
+        (nothing || self.settle_now(to) || !self.part.about.drops) && self.shrink(to)
     }
 
     /// As `settle`, at once.
@@ -474,10 +480,9 @@ impl<'a, K, V> Writing<'a, K, V> {
     /// Gives memory back if most places are empty: what is left goes into a smaller array, all at
     /// once. As dear as growing to that size was, and at most once for each time that four in five
     /// entries have gone.
-    #[inline]
     fn shrink(&mut self, to: &mut impl FnMut(Stored<K, V>, RemovalCause)) -> bool {
-        let (len, places) = (self.core.len, self.array().map_or(0, Array::places));
-        if places <= FEWEST || len >= places / SPARSE || !self.core.replaced.is_empty() {
+        let len = self.core.len;
+        if len >= self.core.fewest || !self.core.replaced.is_empty() {
             return true;
         }
         self.rebuild(len + len / 4);
@@ -499,9 +504,11 @@ impl<'a, K, V> Writing<'a, K, V> {
     /// Another array, with room for so many.
     fn rebuild(&mut self, room: usize) -> &'a Array<K, V> {
         let new = Box::new(Array::new(room));
+        let places = new.places();
+        self.core.fewest = if places > FEWEST { places / SPARSE } else { 0 };
         if let Some(old) = self.array() {
             let slots = old.copy_into(&new);
-            let (core, places) = (&mut *self.core, new.places());
+            let core = &mut *self.core;
             let to = |slot: SlotId| slots[slot as usize];
             core.policy.remap(places, to);
             if let Some(lifetimes) = &mut core.lifetimes {
@@ -527,15 +534,6 @@ impl<'a, K, V> Writing<'a, K, V> {
         }
         self.core.moves += 1;
         self.full()
-    }
-
-    /// Counts a put. After it can be found: who looks for it in vain has read the count before.
-    /// Only under the lock, so no step of its own is needed.
-    #[inline]
-    fn count_put(&self) -> u64 {
-        let now = self.puts().wrapping_add(1);
-        self.shard.puts.store(now, Ordering::Release);
-        now
     }
 }
 
