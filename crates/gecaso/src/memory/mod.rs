@@ -11,6 +11,7 @@ mod lifetimes;
 mod policy;
 mod raw;
 mod removal;
+mod storing;
 mod table;
 mod terms;
 mod tuner;
@@ -23,7 +24,8 @@ pub use removal::RemovalCause;
 pub(crate) use entry::{Entry, Stored};
 pub(crate) use lifetimes::Life;
 pub(crate) use removal::Displaced;
-pub(crate) use table::{Incoming, Seen, Table};
+pub(crate) use storing::{Incoming, Seen};
+pub(crate) use table::Table;
 #[cfg_attr(not(feature = "macros"), allow(unused_imports))]
 pub(crate) use terms::{Terms, Weigher};
 pub(crate) use walk::{Met, Walk};
