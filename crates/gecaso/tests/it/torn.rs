@@ -8,7 +8,7 @@ use crate::event::{Dice, rounds};
 use gecaso::{Cache, LruStorage, ManualClock, MemoryStorage, Value};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 const THREADS: u64 = 4;
@@ -206,6 +206,70 @@ fn run<V: Whole>() {
         assert!(left.is_empty() && cache.is_empty(), "{left:?} twice: {}", scene.name);
     }
     assert_eq!(wrong.load(Relaxed), 0, "values that a listener was told of");
+}
+
+/// Rounds of changes that others read meanwhile.
+const CHANGES: usize = 20_000;
+
+/// Nothing but a few keys of one hash, changed all the time while each reader looks for one of them:
+/// nearly every look meets a change, so that whoever believed what it read meanwhile would be told.
+fn hot<V: Whole>(keys: [u64; 2], change: impl Fn(&Cache<u64, V>, u64)) {
+    let hasher = BuildHasherDefault::<Few>::default();
+    let storage = MemoryStorage::unbounded();
+    let cache = Cache::<u64, V>::builder().storage(storage).hasher(hasher).build();
+    let changed = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for key in keys {
+            let (cache, changed) = (&cache, &changed);
+            scope.spawn(move || {
+                while !changed.load(Relaxed) {
+                    let found = cache.get(&key);
+                    assert!(found.is_none_or(|it| it.is_of(key)), "not a value of key {key}");
+                }
+            });
+        }
+        // Whatever becomes of this thread, the others end.
+        let _end = OnDrop(|| changed.store(true, Relaxed));
+        (0..rounds(CHANGES) as u64).for_each(|round| change(&cache, round));
+    });
+}
+
+/// One entry has another value each time.
+fn replaced<V: Whole>() {
+    hot([0, 0], |cache, round| drop(cache.insert(0, V::made(0, round))));
+}
+
+/// Two entries take turns in one place.
+fn turns<V: Whole>() {
+    hot([0, 5], |cache, round| {
+        for key in [0, 5] {
+            cache.insert(key, V::made(key, round));
+            cache.invalidate(&key);
+        }
+    });
+}
+
+/// Runs this when it is dropped.
+struct OnDrop<F: Fn()>(F);
+
+impl<F: Fn()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+#[test]
+fn a_value_that_is_replaced_all_the_time_is_read_whole() {
+    replaced::<[u8; 32]>();
+    replaced::<u128>();
+    replaced::<String>();
+}
+
+#[test]
+fn a_place_that_two_entries_have_in_turn_is_read_whole() {
+    turns::<[u8; 32]>();
+    turns::<u128>();
+    turns::<String>();
 }
 
 #[test]
