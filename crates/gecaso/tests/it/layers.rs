@@ -132,9 +132,8 @@ fn sources() -> Vec<Source> {
 
 /// Those that are compiled into what users get.
 fn shipped() -> Vec<Source> {
-    let is_test = |source: &Source| {
-        source.path.starts_with("shuttle_tests/") || source.path.ends_with("tests.rs")
-    };
+    let is_test =
+        |source: &Source| source.path.contains("_tests/") || source.path.ends_with("tests.rs");
     sources().into_iter().filter(|source| !is_test(source)).collect()
 }
 
@@ -151,12 +150,14 @@ fn collect(folder: &Path, into: &mut Vec<PathBuf>) {
 
 /// The code that ships: no comments, nothing from the test module at the end of the file on.
 fn code(text: &str) -> String {
-    let end = ["#[cfg(test)]\nmod ", "#[cfg(test)]\npub(super) mod ", "#[cfg(all(test"]
-        .iter()
-        .filter_map(|tests| text.find(tests))
-        .min();
-    let shipped = &text[..end.unwrap_or(text.len())];
-    let uncommented = shipped.lines().map(|line| line.split("//").next().unwrap_or(""));
+    let lines: Vec<&str> = text.lines().collect();
+    let begins = |pair: &[&str]| {
+        let attribute = pair[0].starts_with("#[cfg(test") || pair[0].starts_with("#[cfg(all(test");
+        let module = pair[1].starts_with("mod ") || pair[1].starts_with("pub(super) mod ");
+        attribute && module && pair[1].ends_with('{')
+    };
+    let end = lines.windows(2).position(begins).unwrap_or(lines.len());
+    let uncommented = lines[..end].iter().map(|line| line.split("//").next().unwrap_or(""));
     uncommented.collect::<Vec<_>>().join("\n")
 }
 
