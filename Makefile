@@ -120,9 +120,11 @@ $(VENV)/tried: .ci/requirements.txt
 	@test -s "$@" || command -v valkey-server || command -v redis-server > /dev/null
 
 .PHONY: model
-model: ## Model checks: shuttle tries GECASO_SCHEDULES interleavings
+model: ## Model checks: shuttle tries GECASO_SCHEDULES interleavings; loom, all memory orders
 	RUSTFLAGS='--cfg shuttle' $(RAN) model $(CARGO) test --target-dir "$(TARGET)/shuttle" \
 	    -p gecaso --features testing --lib --release shuttle
+	RUSTFLAGS='--cfg gecaso_loom' $(RAN) loom $(CARGO) test --target-dir "$(TARGET)/loom" \
+	    -p gecaso --no-default-features --lib --release loom
 
 .PHONY: bench
 bench: ## gecaso beside its rivals, in one run; ARGS='--quick --only hit'

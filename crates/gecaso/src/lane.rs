@@ -9,14 +9,14 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 /// The same in model checks.
-const MODEL: usize = 3;
+const IN_MODELS: usize = if cfg!(shuttle) { 3 } else { 2 };
 
 /// So many threads have a number at once; the others have none, and take a slower way.
 pub(crate) fn most() -> usize {
-    if cfg!(shuttle) {
+    if sync::MODEL {
         // Made before anybody panics: shuttle's statics do not survive being made on the way.
         drop(sync::lock(&NUMBERS));
-        return MODEL;
+        return IN_MODELS;
     }
     static MOST: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
     *MOST.get_or_init(|| {
@@ -46,7 +46,7 @@ static USED: AtomicUsize = AtomicUsize::new(0);
 /// whatever it does with it comes after the caller's last fence.
 #[inline]
 pub(crate) fn used() -> usize {
-    if cfg!(shuttle) { MODEL } else { USED.load(SeqCst) }
+    if sync::MODEL { IN_MODELS } else { USED.load(SeqCst) }
 }
 
 sync::global! {
@@ -111,6 +111,13 @@ fn set(number: usize) {
     let _ = NUMBER.try_with(|current| current.set(number));
 }
 
+/// The calling thread has this number, which no other has: in a model of memory, where taking one
+/// would only add to the interleavings.
+#[cfg(all(test, gecaso_loom))]
+pub(crate) fn is(number: usize) {
+    set(number);
+}
+
 #[cold]
 fn without(number: usize) -> usize {
     if number < NEW {
@@ -139,7 +146,7 @@ fn take() {
     }
 }
 
-#[cfg(all(test, not(shuttle)))]
+#[cfg(all(test, not(any(shuttle, gecaso_loom))))]
 mod tests {
     use super::*;
 

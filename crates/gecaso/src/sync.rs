@@ -1,9 +1,10 @@
 //! Locks and shared atomics: the only file that names them.
 //!
-//! Swapped for shuttle's under `cfg(shuttle)`, where a scheduler of its own tries the
-//! interleavings. A test build counts what a call locks and which shared lines it writes (`tally`).
+//! Swapped in model checks: for shuttle's under `cfg(shuttle)`, where a scheduler of its own tries
+//! interleavings; for loom's under `cfg(gecaso_loom)`, which also tries what weak memory allows. A test
+//! build counts what a call locks and which shared lines it writes (`tally`).
 
-#[cfg(not(shuttle))]
+#[cfg(not(any(shuttle, gecaso_loom)))]
 pub(crate) use std::{
     sync::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic},
     thread, thread_local,
@@ -15,17 +16,48 @@ pub(crate) use shuttle::{
     thread, thread_local,
 };
 
+#[cfg(gecaso_loom)]
+pub(crate) use loom::{
+    cell,
+    sync::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    thread,
+};
+
+/// As the one of the standard library, with values that are known when it is compiled.
+#[cfg(gecaso_loom)]
+macro_rules! local {
+    ($($(#[$about:meta])* static $name:ident: $inside:ty = const $init:block;)*) => {
+        loom::thread_local! { $($(#[$about])* static $name: $inside = $init;)* }
+    };
+}
+#[cfg(gecaso_loom)]
+pub(crate) use local as thread_local;
+
+#[cfg(gecaso_loom)]
+pub(crate) mod atomic {
+    pub(crate) use loom::sync::atomic::*;
+    pub(crate) use std::sync::atomic::compiler_fence;
+}
+
+/// Whether this is a model check: all is small, and who waits for others lets them run.
+pub(crate) const MODEL: bool = cfg!(any(shuttle, gecaso_loom));
+
 /// A mutex for the whole process; in model checks for one execution, which begins with a new one.
 macro_rules! global {
     ($(#[$about:meta])* static $name:ident: Mutex<$inside:ty>;) => {
         $(#[$about])*
-        #[cfg(not(shuttle))]
+        #[cfg(not(any(shuttle, gecaso_loom)))]
         static $name: std::sync::LazyLock<std::sync::Mutex<$inside>> =
             std::sync::LazyLock::new(Default::default);
         #[cfg(shuttle)]
         shuttle::lazy_static! {
             $(#[$about])*
             static ref $name: shuttle::sync::Mutex<$inside> = Default::default();
+        }
+        #[cfg(gecaso_loom)]
+        loom::lazy_static! {
+            $(#[$about])*
+            static ref $name: loom::sync::Mutex<$inside> = loom::sync::Mutex::new(Default::default());
         }
     };
 }

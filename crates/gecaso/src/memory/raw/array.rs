@@ -19,7 +19,7 @@ use super::super::policy::{MOST_HITS, SlotId};
 use super::buckets::{Buckets, Cell, Header, PLACES, may_lie_inline, prefetch};
 use super::by_slot::BySlot;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering, Ordering::Relaxed, fence};
-use crate::sync::{tally, thread};
+use crate::sync::{MODEL, tally, thread};
 use crate::time::{Clock, Look, NEVER, Nanos};
 use std::mem::MaybeUninit;
 use std::{hint, ptr};
@@ -36,7 +36,7 @@ pub(super) const PASSED: u32 = 56;
 pub(super) const LOST_COUNT: u64 = 255;
 const EACH: u64 = 0x00_01_01_01_01_01_01_01;
 /// Tries to read a bucket that somebody writes to, before asking for the lock.
-const PATIENCE: usize = if cfg!(shuttle) { 2 } else { 64 };
+const PATIENCE: usize = if MODEL { 2 } else { 64 };
 /// Slots there can be.
 const MOST_SLOTS: usize = 1 << 30;
 
@@ -250,7 +250,7 @@ impl<K, V> Array<K, V> {
                 if patience == 0 {
                     return Err(Torn);
                 }
-                if cfg!(shuttle) {
+                if MODEL {
                     thread::yield_now()
                 } else {
                     hint::spin_loop()

@@ -8,6 +8,9 @@
 
 use crate::sync::atomic::{AtomicU64, Ordering, compiler_fence, fence};
 
+/// Whether this runs on a machine: what checks it has no memory barriers but fences.
+const REAL: bool = !cfg!(any(miri, shuttle, gecaso_loom));
+
 /// What a reader does between its store and its loads.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Barrier {
@@ -34,7 +37,7 @@ impl Barrier {
                 compiler_fence(Ordering::SeqCst);
             }
             // On x86 an exchange is a fence, and cheaper than the instruction of that name.
-            Barrier::Own if cfg!(all(target_arch = "x86_64", not(miri), not(shuttle))) => {
+            Barrier::Own if cfg!(target_arch = "x86_64") && REAL => {
                 place.swap(value, Ordering::SeqCst);
                 compiler_fence(Ordering::SeqCst);
             }
@@ -52,7 +55,7 @@ impl Barrier {
     }
 }
 
-#[cfg(all(target_os = "linux", not(miri), not(shuttle)))]
+#[cfg(all(target_os = "linux", not(any(miri, shuttle, gecaso_loom))))]
 mod system {
     #![allow(unsafe_code)]
 
@@ -77,7 +80,7 @@ mod system {
     }
 }
 
-#[cfg(not(all(target_os = "linux", not(miri), not(shuttle))))]
+#[cfg(not(all(target_os = "linux", not(any(miri, shuttle, gecaso_loom)))))]
 mod system {
     pub(super) fn is_ready() -> bool {
         false

@@ -6,7 +6,7 @@
 //!
 //! A place is a few words: an entry whose types have nothing to drop, or a pointer to one that is
 //! counted. Words are read one by one while they may be written; whether they belong together, the
-//! version tells (`array`). In model checks each word has a lock of its own.
+//! version tells (`array`). In model checks `modelled` takes the place of the memory.
 //!
 //! Used by `array` alone. Knows no hash, no policy and no clock.
 
@@ -20,7 +20,7 @@ use std::sync::Arc;
 /// Places in a bucket: with the count of those that passed, their tags fill a word.
 pub(super) const PLACES: usize = 7;
 
-type Word = MaybeUninit<usize>;
+pub(super) type Word = MaybeUninit<usize>;
 
 /// What is in a place; the tag says which.
 pub(super) union Cell<K, V> {
@@ -36,7 +36,7 @@ pub(in super::super) const fn may_lie_inline<K, V>() -> bool {
 
 impl<K, V> Cell<K, V> {
     /// Words of a place.
-    const WORDS: usize = match may_lie_inline::<K, V>() {
+    pub(super) const WORDS: usize = match may_lie_inline::<K, V>() {
         true => size_of::<Self>() / size_of::<Word>(),
         false => 1,
     };
@@ -94,8 +94,8 @@ impl<K, V> Cell<K, V> {
 }
 
 /// What a bucket says of its places.
-#[cfg_attr(not(shuttle), repr(C))]
-#[cfg_attr(shuttle, derive(Default))]
+#[cfg_attr(not(any(shuttle, gecaso_loom)), repr(C))]
+#[cfg_attr(any(shuttle, gecaso_loom), derive(Default))]
 pub(super) struct Header {
     /// A byte for each place, and in the highest how many have passed.
     pub(super) tags: AtomicU64,
@@ -119,9 +119,12 @@ pub(super) fn prefetch<T>(at: &T) {
     let _ = at;
 }
 
+#[cfg(any(shuttle, gecaso_loom))]
+pub(super) use super::modelled::Buckets;
+#[cfg(not(any(shuttle, gecaso_loom)))]
 pub(super) use memory::Buckets;
 
-#[cfg(not(shuttle))]
+#[cfg(not(any(shuttle, gecaso_loom)))]
 mod memory {
     use super::{Cell, Header, PLACES, Word, prefetch};
     use crate::sync::atomic::Ordering::Relaxed;
@@ -250,68 +253,5 @@ mod memory {
             // SAFETY: allocated in `new` with this layout.
             unsafe { dealloc(self.start.as_ptr(), Self::layout(self.count)) };
         }
-    }
-}
-
-#[cfg(shuttle)]
-mod memory {
-    use super::{Cell, Header, PLACES, Word};
-    use crate::sync::{self, Mutex};
-    use std::marker::PhantomData;
-    use std::mem::MaybeUninit;
-
-    pub(in super::super) struct Buckets<K, V> {
-        buckets: Vec<(Header, Vec<Mutex<Word>>)>,
-        of: PhantomData<Cell<K, V>>,
-    }
-
-    // SAFETY: as without shuttle.
-    unsafe impl<K: Send + Sync, V: Send + Sync> Send for Buckets<K, V> {}
-    // SAFETY: as without shuttle.
-    unsafe impl<K: Send + Sync, V: Send + Sync> Sync for Buckets<K, V> {}
-
-    impl<K, V> Buckets<K, V> {
-        pub(in super::super) fn new(count: usize) -> Self {
-            let word = |_| Mutex::new(Word::uninit());
-            let words = |_| (0..PLACES * Cell::<K, V>::WORDS).map(word).collect();
-            let bucket = |at| (Header::default(), words(at));
-            Buckets { buckets: (0..count).map(bucket).collect(), of: PhantomData }
-        }
-
-        pub(in super::super) fn count(&self) -> usize {
-            self.buckets.len()
-        }
-
-        pub(in super::super) unsafe fn header(&self, bucket: usize) -> &Header {
-            &self.buckets[bucket].0
-        }
-
-        fn words(&self, bucket: usize, at: usize) -> &[Mutex<Word>] {
-            let words = Cell::<K, V>::WORDS;
-            &self.buckets[bucket].1[at * words..][..words]
-        }
-
-        pub(in super::super) unsafe fn load(
-            &self,
-            bucket: usize,
-            at: usize,
-        ) -> MaybeUninit<Cell<K, V>> {
-            let mut cell = MaybeUninit::<Cell<K, V>>::uninit();
-            for (word, from) in self.words(bucket, at).iter().enumerate() {
-                // SAFETY: a cell has as many words at least.
-                unsafe { cell.as_mut_ptr().cast::<Word>().add(word).write(*sync::lock(from)) };
-            }
-            cell
-        }
-
-        pub(in super::super) unsafe fn store(&self, bucket: usize, at: usize, cell: Cell<K, V>) {
-            let cell = MaybeUninit::new(cell);
-            for (word, to) in self.words(bucket, at).iter().enumerate() {
-                // SAFETY: as in `load`.
-                *sync::lock(to) = unsafe { cell.as_ptr().cast::<Word>().add(word).read() };
-            }
-        }
-
-        pub(in super::super) fn prefetch(&self, _: usize) {}
     }
 }

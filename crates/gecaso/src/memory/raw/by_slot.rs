@@ -50,7 +50,7 @@ impl<A> BySlot<A> {
 
 impl<A> Drop for BySlot<A> {
     fn drop(&mut self) {
-        let first = *self.first.get_mut();
+        let first = self.first.load(Ordering::Relaxed);
         if !first.is_null() {
             // SAFETY: leaked by `made`, with this length.
             drop(unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(first, self.slots)) });

@@ -17,14 +17,14 @@
 use super::barrier::Barrier;
 use crate::lane;
 use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
-use crate::sync::{tally, thread};
+use crate::sync::{MODEL, tally, thread};
 use std::marker::PhantomData;
 
 /// Entries that a thread holds at once without a lock: a hit, inside of the comparison or the clone
 /// of another.
 const HOLDS: usize = 3;
 /// Looks at a lane before a writer gives up for now.
-const PATIENCE: usize = if cfg!(shuttle) { 2 } else { 200 };
+const PATIENCE: usize = if MODEL { 2 } else { 200 };
 
 pub(super) struct Lanes {
     lanes: Box<[Lane]>,
@@ -140,7 +140,7 @@ impl Lane {
             if self.inside.load(Ordering::Acquire) != first {
                 return true;
             }
-            if cfg!(shuttle) { thread::yield_now() } else { std::hint::spin_loop() }
+            if MODEL { thread::yield_now() } else { std::hint::spin_loop() }
         }
         false
     }
@@ -192,13 +192,13 @@ impl Drop for Hold<'_> {
         // Then its owner looks whether somebody waits for it; who waits says so, passes a fence,
         // and looks at the holds. On x86 an exchange is a fence.
         self.place.swap(0, Ordering::SeqCst);
-        if !cfg!(target_arch = "x86_64") {
+        if !cfg!(all(target_arch = "x86_64", not(gecaso_loom))) {
             fence(Ordering::SeqCst);
         }
     }
 }
 
-#[cfg(all(test, not(shuttle)))]
+#[cfg(all(test, not(any(shuttle, gecaso_loom))))]
 mod tests {
     use super::*;
 

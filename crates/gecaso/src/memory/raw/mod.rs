@@ -24,8 +24,12 @@ mod buckets;
 mod by_slot;
 mod filling;
 mod lanes;
+#[cfg(all(test, gecaso_loom))]
+mod loom_tests;
+#[cfg(any(shuttle, gecaso_loom))]
+mod modelled;
 mod shard;
-#[cfg(all(test, not(shuttle)))]
+#[cfg(all(test, not(any(shuttle, gecaso_loom))))]
 mod tests;
 mod writing;
 

@@ -259,8 +259,8 @@ impl<K, V> std::ops::Deref for Held<'_, K, V> {
 
 impl<K, V> Drop for Part<K, V> {
     fn drop(&mut self) {
-        for head in &mut self.arrays {
-            let array = std::mem::replace(head.get_mut(), ptr::null_mut());
+        for head in &self.arrays {
+            let array = head.load(Ordering::Relaxed);
             if !array.is_null() {
                 // SAFETY: as in `array`; nobody else is left.
                 let array = unsafe { Box::from_raw(array) };

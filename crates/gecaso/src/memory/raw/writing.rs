@@ -14,18 +14,18 @@ use super::super::weights::Weights;
 use super::array::{Array, First, Found, tag};
 use super::buckets::Cell;
 use super::shard::{Core, Head, Part, Shard, array};
-use crate::sync::MutexGuard;
-use crate::sync::atomic::Ordering;
+use crate::sync::atomic::{Ordering, fence};
+use crate::sync::{MODEL, MutexGuard};
 use crate::time::{NEVER, Nanos};
 use std::ptr;
 use std::sync::Arc;
 
 /// Where nobody can tell, so many entries wait until somebody looks whether they are read.
-const BATCH: usize = if cfg!(shuttle) { 2 } else { 64 };
+const BATCH: usize = if MODEL { 2 } else { 64 };
 /// Entries that the first array of a shard has room for.
-const FIRST_ROOM: usize = 12;
+const FIRST_ROOM: usize = if cfg!(gecaso_loom) { 1 } else { 12 };
 /// Places below which a shard that has lost entries gives no memory back.
-const FEWEST: usize = if cfg!(shuttle) { 8 } else { 64 };
+const FEWEST: usize = if MODEL { 8 } else { 64 };
 /// It does so when one of so many places is still full.
 const SPARSE: usize = 5;
 
@@ -456,8 +456,10 @@ impl<'a, K, V> Writing<'a, K, V> {
     #[cold]
     fn keep_held(&mut self, to: &mut impl FnMut(Stored<K, V>, RemovalCause)) {
         let drops = self.part.about.drops;
-        // Before the look at the holds: who lets go of one after that look sees this.
+        // Before the look at the holds: who lets go of one after that look sees this. A fence, as
+        // there: no order of a store keeps it before the loads of other places that follow.
         self.shard.waits.store(drops, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
         let held: Vec<usize> = self.part.lanes.held().collect();
         let is_held = |stored: &Stored<K, V>| match stored {
             Stored::Inline(_) => false,
