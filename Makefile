@@ -205,6 +205,8 @@ soak: ## Hours, not minutes: mutants, 2 M schedules, long stress, ten minutes of
 	GECASO_STRESS=100 $(RAN) stress $(CARGO) test --release -p gecaso --test it
 	GECASO_CALLS=1000000 GECASO_HISTORIES=1000000 $(RAN) storm \
 	    $(CARGO) test --release -p gecaso --features testing --test it -- far_storm linearizable
+	GECASO_HISTORIES=20000000 $(RAN) histories \
+	    $(CARGO) test --release -p gecaso --test it -- linearizable --skip far_
 	GECASO_STRESS=20 $(MAKE) asan
 	GECASO_CHURN=600 $(RAN) churn $(CARGO) test --release -p gecaso --test it -- churn
 	GECASO_VALKEY_SERVER="$$(cat "$(VENV)/tried")" $(RAN) python-soak \

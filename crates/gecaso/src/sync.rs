@@ -57,7 +57,8 @@ macro_rules! global {
         #[cfg(gecaso_loom)]
         loom::lazy_static! {
             $(#[$about])*
-            static ref $name: loom::sync::Mutex<$inside> = loom::sync::Mutex::new(Default::default());
+            static ref $name: loom::sync::Mutex<$inside> =
+                loom::sync::Mutex::new(Default::default());
         }
     };
 }

@@ -211,7 +211,7 @@ fn run<V: Whole>() {
 /// Rounds of changes that others read meanwhile.
 const CHANGES: usize = 20_000;
 
-/// Nothing but a few keys of one hash, changed all the time while each reader looks for one of them:
+/// Nothing but keys of one hash, changed all the time while each reader looks for one of them:
 /// nearly every look meets a change, so that whoever believed what it read meanwhile would be told.
 fn hot<V: Whole>(keys: [u64; 2], change: impl Fn(&Cache<u64, V>, u64)) {
     let hasher = BuildHasherDefault::<Few>::default();

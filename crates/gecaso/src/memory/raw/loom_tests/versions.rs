@@ -16,8 +16,8 @@ use std::sync::Arc;
 type Pair = [usize; 2];
 type Pairs = Array<usize, Pair>;
 
-/// Those that are looked for have one tag, so that nothing but the key tells them apart; others have
-/// another, and are never looked at. All are at home in the first bucket.
+/// Those that are looked for have one tag, so that nothing but the key tells them apart; others
+/// have another, and are never looked at. All are at home in the first bucket.
 fn hash(key: usize) -> u64 {
     if key < OTHERS { 8 << 56 } else { 16 << 56 }
 }
