@@ -188,6 +188,7 @@ SANITIZED := raw:: torn shared_and_dropped linearizable churn walks foreign_code
 .PHONY: asan
 asan: ## What reads entries without a lock, under AddressSanitizer: use after free, leaks
 	host=$$(rustc -vV | sed -n 's/^host: //p'); \
+	export LSAN_OPTIONS='suppressions=$(abspath .ci/leaks)'; \
 	RUSTC_BOOTSTRAP=1 RUSTFLAGS='-Zsanitizer=address' $(RAN) asan $(CARGO) test --target $$host \
 	    --target-dir "$(TARGET)/asan" -p gecaso --features testing --lib --test it -- $(SANITIZED)
 

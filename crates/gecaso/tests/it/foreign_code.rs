@@ -290,8 +290,9 @@ impl ToOwned for Name {
 fn a_string_may_be_asked_for_by_a_view_whose_eq_calls_the_cache() {
     for storage in Storage::each(4) {
         within_limit(move || {
-            let cache: &Cache<String, usize> = Box::leak(Box::new(storage.cache()));
-            CALL_BACK.set(Some(Rc::new(|| drop(cache.clear()))));
+            let cache: Rc<Cache<String, usize>> = Rc::new(storage.cache());
+            let again = cache.clone();
+            CALL_BACK.set(Some(Rc::new(move || drop(again.clear()))));
             let name = Name("abc".to_owned());
             let stored = || drop(cache.insert("abc".to_owned(), 3));
             stored();
