@@ -1,8 +1,8 @@
 //! Locks and shared atomics: the only file that names them.
 //!
 //! Swapped in model checks: for shuttle's under `cfg(shuttle)`, where a scheduler of its own tries
-//! interleavings; for loom's under `cfg(gecaso_loom)`, which also tries what weak memory allows. A test
-//! build counts what a call locks and which shared lines it writes (`tally`).
+//! interleavings; for loom's under `cfg(gecaso_loom)`, which also tries what weak memory allows. A
+//! test build counts what a call locks and which shared lines it writes (`tally`).
 
 #[cfg(not(any(shuttle, gecaso_loom)))]
 pub(crate) use std::{
