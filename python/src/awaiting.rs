@@ -46,7 +46,7 @@ enum State {
 /// A call that has not begun.
 struct Start {
     function: Py<Function>,
-    missed: Missed<Key<false>>,
+    missed: Missed<Key>,
     /// What the entry has to go with, if it has to.
     tied: Option<Tied>,
     kept: Kept,
@@ -91,7 +91,7 @@ impl Awaiting {
     /// `tied`: what the entry has to go with, if it has to.
     pub(crate) fn new(
         function: &Bound<'_, Function>,
-        missed: Missed<Key<false>>,
+        missed: Missed<Key>,
         tied: Option<Tied>,
         kept: Kept,
         refreshes: bool,

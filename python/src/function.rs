@@ -41,7 +41,7 @@ pub(crate) struct Inner {
     encoded: Option<Vec<String>>,
     /// Makes the copy that a caller gets.
     copy: Option<Object>,
-    pub(crate) cache: Cache<Key<false>, Object>,
+    pub(crate) cache: Cache<Key, Object>,
     is_async: bool,
     single: bool,
 }
@@ -288,14 +288,12 @@ impl Function {
         let tied = Tied::of(&parts, hashed);
         let parts = parts.as_slice();
         let missed = match is_plain {
-            true => calls::missed(
-                &inner.cache,
-                &Call::<true, false> { hash, parts, single, raised: &raised },
-            ),
-            false => calls::missed(
-                &inner.cache,
-                &Call::<false, false> { hash, parts, single, raised: &raised },
-            ),
+            true => {
+                calls::missed(&inner.cache, &Call::<true> { hash, parts, single, raised: &raised })
+            }
+            false => {
+                calls::missed(&inner.cache, &Call::<false> { hash, parts, single, raised: &raised })
+            }
         };
         if inner.is_async {
             let awaiting = Awaiting::new(slf, missed, tied, kept, true);
@@ -385,8 +383,8 @@ impl Function {
 
 /// A call in search of its entry, of either kind.
 enum Either<'a> {
-    Plain(&'a Call<'a, true, false>),
-    Foreign(&'a Call<'a, false, false>),
+    Plain(&'a Call<'a, true>),
+    Foreign(&'a Call<'a, false>),
 }
 
 impl Function {

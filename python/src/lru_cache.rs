@@ -1,19 +1,17 @@
-//! What `gecaso.lru_cache` makes: functools' semantics over the core's storage.
+//! What `gecaso.lru_cache` makes: functools' semantics, without the core.
 //!
 //! Keys are the arguments as they are given, compared by `==`; bodies of one key may run side by
-//! side, as they do there. The hit path is in `raw/loose`.
+//! side, as they do there. So there are no flights, and the interpreter's lock is enough. Calls are
+//! in `raw/loose`, results in `raw/recent`.
 
-use crate::raw::arguments::Key;
 use crate::raw::entry;
 use crate::raw::loose;
 use crate::raw::object::{self, Object};
-use gecaso::face::calls;
-use gecaso::{Cache, LruStorage, MemoryStorage};
+use crate::raw::recent::Recent;
 use pyo3::ffi;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple, PyType};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A function under `lru_cache`.
 #[pyclass(frozen, subclass, dict, weakref, module = "gecaso._gecaso")]
@@ -25,33 +23,23 @@ pub(crate) struct LruCache {
 pub(crate) struct Inner {
     pub(crate) body: Object,
     pub(crate) typed: bool,
-    /// Whether nothing is kept.
-    pub(crate) is_off: bool,
     /// Stands before names in a key: an object that no caller has.
     pub(crate) marker: Object,
-    pub(crate) cache: Cache<Key<true>, Object>,
-    pub(crate) hits: AtomicU64,
-    pub(crate) misses: AtomicU64,
+    pub(crate) entries: Recent,
 }
 
 #[pymethods]
 impl LruCache {
     #[new]
     fn new(body: &Bound<'_, PyAny>, maxsize: Option<usize>, typed: bool) -> Self {
-        let cache = match maxsize {
-            Some(bound) => Cache::new(LruStorage::new(bound)),
-            None => Cache::new(MemoryStorage::unbounded()),
-        };
         let inner = Inner {
             body: body.clone().into(),
             typed,
-            is_off: maxsize == Some(0),
             marker: body.py().get_type::<LruCache>().into_any().into(),
-            cache,
-            hits: AtomicU64::new(0),
-            misses: AtomicU64::new(0),
+            entries: Recent::new(maxsize),
         };
-        LruCache { vectorcall: loose::call, inner: Some(Box::new(inner)) }
+        let vectorcall = if maxsize == Some(0) { loose::call_unkept } else { loose::call };
+        LruCache { vectorcall, inner: Some(Box::new(inner)) }
     }
 
     /// Only what finds a call slot here; calls go another way.
@@ -73,33 +61,23 @@ impl LruCache {
     }
 
     /// Hits, misses, entries.
-    fn _counts(&self) -> (u64, u64, u64) {
-        let inner = self.inner();
-        let entries = inner.cache.stats().entries;
-        (inner.hits.load(Relaxed), inner.misses.load(Relaxed), entries)
+    fn _counts(&self, py: Python<'_>) -> (u64, u64, usize) {
+        self.inner().entries.counts(py)
     }
 
-    fn _clear(&self) {
-        let inner = self.inner();
-        inner.hits.store(0, Relaxed);
-        inner.misses.store(0, Relaxed);
-        drop(inner.cache.clear());
+    fn _clear(&self, py: Python<'_>) {
+        self.inner().entries.clear(py);
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         let Some(inner) = &self.inner else { return Ok(()) };
-        let mut outcome = object::visit(&visit, &inner.body);
-        calls::show_entries(&inner.cache, |key, value| {
-            if outcome.is_ok() {
-                outcome = object::visit(&visit, &key.0).and_then(|()| object::visit(&visit, value));
-            }
-        });
-        outcome
+        object::visit(&visit, &inner.body)?;
+        inner.entries.visit(&visit)
     }
 
     fn __clear__(&self) {
         if let Some(inner) = &self.inner {
-            drop(inner.cache.clear());
+            Python::attach(|py| inner.entries.clear(py));
         }
     }
 }

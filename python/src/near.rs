@@ -42,7 +42,7 @@ impl Near {
 
 impl Near {
     /// A cache of its own in this storage.
-    pub(crate) fn open(&self, ttl: Option<Duration>) -> Cache<Key<false>, Object> {
+    pub(crate) fn open(&self, ttl: Option<Duration>) -> Cache<Key, Object> {
         let builder = match &self.kind {
             Kind::Memory(storage) => Cache::builder().storage(storage),
             Kind::Lru(storage) => Cache::builder().storage(storage),

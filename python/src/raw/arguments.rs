@@ -358,62 +358,18 @@ impl Signature {
     }
 }
 
-/// The parts of a call as `functools.lru_cache` sees them: as they are given, in their order. True
-/// if the key is the argument itself.
-///
-/// # Safety
-///
-/// As [`Signature::bind`].
-pub(crate) unsafe fn as_given(
-    given: Given,
-    marker: &Object,
-    typed: bool,
-    parts: &mut Parts,
-) -> bool {
-    // SAFETY: the caller's.
-    unsafe {
-        if !typed && given.names.is_null() && given.count == 1 {
-            parts.push(*given.args);
-            let type_ = ffi::Py_TYPE(*given.args);
-            let fast = [&raw mut ffi::PyLong_Type, &raw mut ffi::PyUnicode_Type];
-            return fast.iter().any(|fast| std::ptr::eq(*fast, type_));
-        }
-        let names = match given.names.is_null() {
-            true => 0,
-            false => ffi::PyTuple_GET_SIZE(given.names) as usize,
-        };
-        for at in 0..given.count {
-            parts.push(*given.args.add(at));
-        }
-        if names > 0 {
-            parts.push(marker.as_ptr());
-            for at in 0..names {
-                parts.push(ffi::PyTuple_GET_ITEM(given.names, at as ffi::Py_ssize_t));
-                parts.push(*given.args.add(given.count + at));
-            }
-        }
-        if typed {
-            for at in 0..given.count + names {
-                parts.push(ffi::Py_TYPE(*given.args.add(at)).cast());
-            }
-        }
-        false
-    }
-}
-
-/// A key as it is stored. `LOOSE`: by Python's `==`, as functools does; otherwise also by type.
+/// A key as it is stored.
 #[derive(Clone)]
-pub(crate) struct Key<const LOOSE: bool>(pub(crate) Object);
+pub(crate) struct Key(pub(crate) Object);
 
-impl<const LOOSE: bool> PartialEq for Key<LOOSE> {
+impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
-        let compare = if LOOSE { compare::equal } else { compare::same };
         // SAFETY: keys are valid objects, and are compared where the core was called from Python.
-        unsafe { unraised(compare(self.0.as_ptr(), other.0.as_ptr())) }
+        unsafe { unraised(compare::same(self.0.as_ptr(), other.0.as_ptr())) }
     }
 }
 
-impl<const LOOSE: bool> Eq for Key<LOOSE> {}
+impl Eq for Key {}
 
 /// Two keys of which one cannot be compared are not the same; where a call compares, it raises.
 unsafe fn unraised(compared: Result<bool, Raised>) -> bool {
@@ -425,7 +381,7 @@ unsafe fn unraised(compared: Result<bool, Raised>) -> bool {
 }
 
 /// A call in search of its entry. `PLAIN`: every part is.
-pub(crate) struct Call<'a, const PLAIN: bool, const LOOSE: bool> {
+pub(crate) struct Call<'a, const PLAIN: bool> {
     pub(crate) hash: u64,
     pub(crate) parts: &'a [Borrowed],
     /// Whether the key is the one part itself.
@@ -434,27 +390,22 @@ pub(crate) struct Call<'a, const PLAIN: bool, const LOOSE: bool> {
     pub(crate) raised: &'a Cell<bool>,
 }
 
-impl<const PLAIN: bool, const LOOSE: bool> Call<'_, PLAIN, LOOSE> {
+impl<const PLAIN: bool> Call<'_, PLAIN> {
     #[inline]
-    fn compare(&self, key: &Key<LOOSE>) -> Result<bool, Raised> {
-        let compare = if LOOSE { compare::equal } else { compare::same };
+    fn compare(&self, key: &Key) -> Result<bool, Raised> {
         let key = key.0.as_ptr();
         let parts = self.parts;
         // SAFETY: valid objects, compared where the core was called from Python.
         unsafe {
-            let is_tuple = std::ptr::eq(ffi::Py_TYPE(key), &raw const ffi::PyTuple_Type);
             if self.single {
-                // A bare key of functools is never the same as a tuple.
-                return match LOOSE && is_tuple {
-                    true => Ok(false),
-                    false => compare(parts[0], key),
-                };
+                return compare::same(parts[0], key);
             }
+            let is_tuple = std::ptr::eq(ffi::Py_TYPE(key), &raw const ffi::PyTuple_Type);
             if !is_tuple || ffi::PyTuple_GET_SIZE(key) as usize != parts.len() {
                 return Ok(false);
             }
             for (at, &part) in parts.iter().enumerate() {
-                if !compare(part, ffi::PyTuple_GET_ITEM(key, at as ffi::Py_ssize_t))? {
+                if !compare::same(part, ffi::PyTuple_GET_ITEM(key, at as ffi::Py_ssize_t))? {
                     return Ok(false);
                 }
             }
@@ -463,14 +414,14 @@ impl<const PLAIN: bool, const LOOSE: bool> Call<'_, PLAIN, LOOSE> {
     }
 }
 
-impl<const PLAIN: bool, const LOOSE: bool> Query<Key<LOOSE>> for Call<'_, PLAIN, LOOSE> {
+impl<const PLAIN: bool> Query<Key> for Call<'_, PLAIN> {
     #[inline]
     fn hash_into<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.hash);
     }
 
     #[inline]
-    fn matches(&self, key: &Key<LOOSE>) -> bool {
+    fn matches(&self, key: &Key) -> bool {
         if !PLAIN && self.raised.get() {
             return false;
         }
@@ -480,7 +431,7 @@ impl<const PLAIN: bool, const LOOSE: bool> Query<Key<LOOSE>> for Call<'_, PLAIN,
         })
     }
 
-    fn to_key(&self) -> Key<LOOSE> {
+    fn to_key(&self) -> Key {
         // SAFETY: the parts are valid as long as the call.
         Key(unsafe { to_object(self.parts, self.single) })
     }
@@ -505,12 +456,12 @@ pub(crate) struct Holding<'a, const PLAIN: bool> {
     pub(crate) part: &'a Object,
 }
 
-impl<const PLAIN: bool> Query<Key<false>> for Holding<'_, PLAIN> {
+impl<const PLAIN: bool> Query<Key> for Holding<'_, PLAIN> {
     fn hash_into<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.hash);
     }
 
-    fn matches(&self, key: &Key<false>) -> bool {
+    fn matches(&self, key: &Key) -> bool {
         let (key, part) = (key.0.as_ptr(), self.part.as_ptr());
         // SAFETY: keys are valid; an exact tuple has so many items.
         unsafe {
@@ -521,7 +472,7 @@ impl<const PLAIN: bool> Query<Key<false>> for Holding<'_, PLAIN> {
         }
     }
 
-    fn to_key(&self) -> Key<false> {
+    fn to_key(&self) -> Key {
         Key(self.part.clone())
     }
 

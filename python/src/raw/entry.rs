@@ -50,7 +50,7 @@ fn given(args: *const Borrowed, flags: usize, names: Borrowed) -> Given {
 /// What a look-up came to that runs nothing of a user's.
 enum Quick {
     Hit(Object),
-    Miss(Missed<Key<false>>),
+    Miss(Missed<Key>),
     /// Only a look-up that may run something can tell.
     Unknown,
 }
@@ -58,7 +58,7 @@ enum Quick {
 /// What a look-up came to.
 enum Looked {
     Hit(Object),
-    Miss(Missed<Key<false>>, Beside),
+    Miss(Missed<Key>, Beside),
     /// The call does not fit the signature: the body says how.
     Unbound,
     /// An exception is set.
@@ -119,7 +119,7 @@ unsafe fn hash_plain(parts: &[Borrowed]) -> Option<u64> {
 #[inline]
 unsafe fn find_plain(inner: &Inner, parts: &[Borrowed], hash: u64) -> Quick {
     let (single, raised) = (inner.is_single(), Cell::new(false));
-    let call = Call::<true, false> { hash, parts, single, raised: &raised };
+    let call = Call::<true> { hash, parts, single, raised: &raised };
     match calls::find(&inner.cache, &call) {
         Ok(value) => Quick::Hit(value),
         Err(missed) => Quick::Miss(missed),
@@ -138,10 +138,10 @@ unsafe fn look_long(inner: &Inner, given: Given) -> Looked {
         let (single, raised) = (inner.is_single(), Cell::new(false));
         let given = parts.as_slice();
         let found = if is_plain {
-            let call = Call::<true, false> { hash, parts: given, single, raised: &raised };
+            let call = Call::<true> { hash, parts: given, single, raised: &raised };
             calls::find(&inner.cache, &call)
         } else {
-            let call = Call::<false, false> { hash, parts: given, single, raised: &raised };
+            let call = Call::<false> { hash, parts: given, single, raised: &raised };
             calls::find(&inner.cache, &call)
         };
         match found {
@@ -314,7 +314,7 @@ pub(crate) unsafe fn run_body(inner: &Inner, given: Given) -> Result<Object, Fai
 
 unsafe fn miss(
     function: &Bound<'_, Function>,
-    missed: Missed<Key<false>>,
+    missed: Missed<Key>,
     given: Given,
     beside: Beside,
 ) -> Borrowed {

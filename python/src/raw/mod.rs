@@ -4,8 +4,8 @@
 //! as `functools.lru_cache` before it has done anything. `object` owns one reference, `compare`
 //! says which values are the same argument, `arguments` binds a call to a signature, `calling` is
 //! how users' code is called, `entry` what CPython calls, `loose` the same of a function under
-//! `lru_cache`, `ready` what an awaited hit returns, `resume` drives coroutines, `context` is
-//! variables of theirs.
+//! `lru_cache`, whose results are in `recent`, `ready` what an awaited hit returns, `resume` drives
+//! coroutines, `context` is variables of theirs.
 //!
 //! Everything in here runs with the interpreter's lock held, which is what makes it sound that
 //! `Object` is `Send` and `Sync`; where that could be otherwise, it is said.
@@ -18,4 +18,5 @@ pub(crate) mod entry;
 pub(crate) mod loose;
 pub(crate) mod object;
 pub(crate) mod ready;
+pub(crate) mod recent;
 pub(crate) mod resume;
