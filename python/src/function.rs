@@ -8,7 +8,7 @@ use crate::codec;
 use crate::failed;
 use crate::identity::Tied;
 use crate::near::Near;
-use crate::raw::arguments::{Call, FEW, Given, Holding, Key, Parameter, Parts, Signature};
+use crate::raw::arguments::{Call, Few, Given, Holding, Key, Parameter, Parts, Signature};
 use crate::raw::compare::Hashed;
 use crate::raw::entry::{self, Kept};
 use crate::raw::object::{self, Object};
@@ -169,9 +169,8 @@ impl Function {
         // Keys are the arguments, and not made of them.
         let is_direct = is_simple && make_key.is_none() && encoded.is_none();
         let is_fast = is_direct && by_position == known.len();
-        let few = is_direct && known.len() <= FEW;
         let signature = Signature {
-            all_simple: if few { known.len() } else { usize::MAX },
+            few: if is_direct { Few::new(&known) } else { None },
             all_by_position: if is_fast { known.len() } else { usize::MAX },
             parameters: known,
             by_position_only,
@@ -192,7 +191,13 @@ impl Function {
             is_async,
             single,
         };
-        let vectorcall = if is_async { entry::call_async } else { entry::call };
+        let is_one = is_fast && inner.signature.parameters.len() == 1 && !inner.copies();
+        let vectorcall = match (is_async, is_one) {
+            (false, false) => entry::call::<false>,
+            (false, true) => entry::call::<true>,
+            (true, false) => entry::call_async::<false>,
+            (true, true) => entry::call_async::<true>,
+        };
         Ok(Function { vectorcall, inner: Some(Box::new(inner)) })
     }
 
@@ -446,7 +451,7 @@ impl Function {
 #[pyfunction]
 fn install(class: &Bound<'_, PyType>) -> PyResult<()> {
     let py = class.py();
-    let probe = Bound::new(py, Function { vectorcall: entry::call, inner: None })?;
+    let probe = Bound::new(py, Function { vectorcall: entry::call::<false>, inner: None })?;
     let offset = entry::offset_in(probe.as_any(), &raw const probe.get().vectorcall);
     entry::install(&py.get_type::<Function>(), offset);
     entry::install(class, offset);

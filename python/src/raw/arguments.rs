@@ -54,8 +54,24 @@ pub(crate) struct Signature {
     pub(crate) is_simple: bool,
     /// How many arguments a call gives that are its key as they are; no call gives `usize::MAX`.
     pub(crate) all_by_position: usize,
-    /// So many parameters, if they are few and the signature is simple; else `usize::MAX`.
-    pub(crate) all_simple: usize,
+    /// If there are few parameters and the signature is simple.
+    pub(crate) few: Option<Few>,
+}
+
+/// What is known of few parameters.
+pub(crate) struct Few {
+    /// What stands for those that a call leaves out, by position.
+    pub(crate) defaults: [Option<Object>; FEW],
+    pub(crate) count: usize,
+}
+
+impl Few {
+    /// `None`: there are too many.
+    pub(crate) fn new(parameters: &[Parameter]) -> Option<Self> {
+        let default = |at: usize| parameters.get(at).and_then(|one| one.default.clone());
+        let few = Few { defaults: std::array::from_fn(default), count: parameters.len() };
+        (few.count <= FEW).then_some(few)
+    }
 }
 
 /// A call as CPython hands it over.
@@ -231,8 +247,8 @@ impl Signature {
         Some(unsafe { std::slice::from_raw_parts(given.args, given.count) })
     }
 
-    /// The parts of a call of a simple signature with few parameters, in `room`. `None`: the call
-    /// is for [`bind`](Self::bind), which knows all cases.
+    /// The parts of a call of a simple signature with few parameters, in `room`; one that is null
+    /// is missing. `None`: the call is for [`bind`](Self::bind), which knows all cases.
     ///
     /// # Safety
     ///
@@ -243,38 +259,39 @@ impl Signature {
         given: Given,
         room: &'a mut [Borrowed; FEW],
     ) -> Option<&'a [Borrowed]> {
-        let count = self.parameters.len();
-        if self.all_simple == usize::MAX || given.count > self.by_position {
+        let Few { defaults, count } = self.few.as_ref()?;
+        if given.count > self.by_position {
             return None;
         }
-        // SAFETY: `all_simple` says that there are at most `FEW` parameters; `count` arguments lie
-        // there, then one for each name.
+        let pointer =
+            |default: &Option<Object>| default.as_ref().map_or(null_mut(), Object::as_ptr);
+        for (slot, default) in room.iter_mut().zip(defaults) {
+            *slot = pointer(default);
+        }
+        // A loop with a known bound, and so none.
+        for (at, slot) in room.iter_mut().enumerate() {
+            if at == given.count {
+                break;
+            }
+            // SAFETY: `count` arguments lie there.
+            *slot = unsafe { *given.args.add(at) };
+        }
+        if given.names.is_null() {
+            return room.get(..*count);
+        }
+        // SAFETY: after those by position lies one argument for each name.
         unsafe {
-            for at in 0..given.count {
-                *room.get_unchecked_mut(at) = *given.args.add(at);
-            }
-            for slot in room.get_unchecked_mut(given.count..count) {
-                *slot = null_mut();
-            }
-            if !given.names.is_null() {
-                for at in 0..ffi::PyTuple_GET_SIZE(given.names) {
-                    let name = ffi::PyTuple_GET_ITEM(given.names, at);
-                    let is = |parameter: &Parameter| std::ptr::eq(parameter.name.as_ptr(), name);
-                    let position = self.parameters[self.by_position_only..].iter().position(is)?;
-                    let slot = &mut room[position + self.by_position_only];
-                    if !slot.is_null() {
-                        return None;
-                    }
-                    *slot = *given.args.add(given.count + at as usize);
+            for at in 0..ffi::PyTuple_GET_SIZE(given.names) {
+                let name = ffi::PyTuple_GET_ITEM(given.names, at);
+                let is = |parameter: &Parameter| std::ptr::eq(parameter.name.as_ptr(), name);
+                let position = self.parameters.iter().position(is)?;
+                if position < given.count.max(self.by_position_only) {
+                    return None; // given twice, or not to be given by name
                 }
+                *room.get_mut(position)? = *given.args.add(given.count + at as usize);
             }
         }
-        for (slot, parameter) in room.iter_mut().zip(&self.parameters) {
-            if slot.is_null() {
-                *slot = parameter.default.as_ref()?.as_ptr();
-            }
-        }
-        Some(&room[..count])
+        room.get(..*count)
     }
 
     /// The parts of a call's key; false if the call does not fit the signature.
@@ -445,6 +462,41 @@ impl<const PLAIN: bool> Query<Key> for Call<'_, PLAIN> {
     #[inline]
     fn is_plain_with<V: 'static>() -> bool {
         PLAIN
+    }
+}
+
+/// A call whose key is one text or whole number, in search of its entry: nearly every call of a
+/// function with one parameter.
+pub(crate) struct Atom {
+    pub(crate) hash: u64,
+    pub(crate) part: Borrowed,
+}
+
+impl Query<Key> for Atom {
+    #[inline]
+    fn hash_into<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+
+    #[inline]
+    fn matches(&self, key: &Key) -> bool {
+        // SAFETY: valid objects, compared where the core was called from Python.
+        unsafe { unraised(compare::same(self.part, key.0.as_ptr())) }
+    }
+
+    fn to_key(&self) -> Key {
+        // SAFETY: the part is valid as long as the call.
+        Key(unsafe { Object::from_borrowed(self.part) })
+    }
+
+    #[inline]
+    fn is_plain() -> bool {
+        true
+    }
+
+    #[inline]
+    fn is_plain_with<V: 'static>() -> bool {
+        true
     }
 }
 

@@ -67,7 +67,9 @@ pub(crate) unsafe fn hash_atom(object: Borrowed) -> Option<u64> {
         let type_ = ffi::Py_TYPE(object);
         let is_atom =
             is_exact(type_, type_of!(PyLong_Type)) || is_exact(type_, type_of!(PyUnicode_Type));
-        is_atom.then(|| ffi::PyObject_Hash(object) as u64)
+        // What `PyObject_Hash` calls, after it has looked whether there is one.
+        let hash = if is_atom { (*type_).tp_hash } else { None };
+        hash.map(|hash| hash(object) as u64)
     }
 }
 

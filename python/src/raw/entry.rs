@@ -3,7 +3,7 @@
 //! PyO3 has no vectorcall for its classes, so `install` adds it to a class of ours, as a class
 //! written in C would have it from the start.
 
-use super::arguments::{Borrowed, Call, FEW, Given, Key, Parts};
+use super::arguments::{Atom, Borrowed, Call, FEW, Given, Key, Parts};
 use super::calling;
 use super::compare::{self, Hashed, mix};
 use super::object::{self, Object};
@@ -79,7 +79,7 @@ struct Beside {
 /// # Safety
 ///
 /// A call as CPython hands it over, and the interpreter's lock is held.
-#[inline]
+#[inline(never)] // by its size; what is in a hurry is in here already
 unsafe fn look(inner: &Inner, given: Given) -> Quick {
     // SAFETY: the caller's.
     unsafe {
@@ -100,16 +100,41 @@ unsafe fn look(inner: &Inner, given: Given) -> Quick {
     }
 }
 
-/// The hash of parts that are compared in place and kept alive by keys.
+/// As [`look`], for a function with one parameter.
+///
+/// # Safety
+///
+/// As that.
+#[inline]
+unsafe fn look_one(inner: &Inner, given: Given) -> Quick {
+    // SAFETY: the caller's.
+    unsafe {
+        if given.count == 1
+            && given.names.is_null()
+            && let Some(hash) = compare::hash_atom(*given.args)
+        {
+            return match calls::find(&inner.cache, &Atom { hash, part: *given.args }) {
+                Ok(value) => Quick::Hit(value),
+                Err(missed) => Quick::Miss(missed),
+            };
+        }
+        look(inner, given)
+    }
+}
+
+/// The hash of parts that are compared in place and kept alive by keys; nothing if one is null.
 #[inline]
 unsafe fn hash_plain(parts: &[Borrowed]) -> Option<u64> {
     // SAFETY: the caller's.
     unsafe {
         if let &[part] = parts {
-            return compare::hash_atom(part);
+            return if part.is_null() { None } else { compare::hash_atom(part) };
         }
         let mut all = parts.len() as u64;
         for &part in parts {
+            if part.is_null() {
+                return None;
+            }
             all = mix(all, compare::hash_atom(part)?);
         }
         Some(all)
@@ -225,12 +250,13 @@ unsafe fn explain_unhashable(inner: &Inner, parts: &Parts) {
     });
 }
 
-/// A call of a synchronous function.
+/// A call of a synchronous function. `ONE`: it has one parameter, which is its key, and its results
+/// are handed out as they are.
 ///
 /// # Safety
 ///
 /// Called by CPython, through the pointer of a `Function`.
-pub(crate) unsafe extern "C" fn call(
+pub(crate) unsafe extern "C" fn call<const ONE: bool>(
     function: Borrowed,
     args: *const Borrowed,
     flags: usize,
@@ -242,8 +268,8 @@ pub(crate) unsafe extern "C" fn call(
         let function = bound.cast_unchecked::<Function>();
         let inner = function.get().inner();
         let given = given(args, flags, names);
-        match look(inner, given) {
-            Quick::Hit(value) if !inner.copies() => value.into_ptr(),
+        match if ONE { look_one(inner, given) } else { look(inner, given) } {
+            Quick::Hit(value) if ONE || !inner.copies() => value.into_ptr(),
             quick => call_long(function, given, quick),
         }
     }
@@ -347,12 +373,12 @@ unsafe fn miss(
     })
 }
 
-/// A call of an asynchronous function: something to await.
+/// A call of an asynchronous function: something to await. `ONE`: as in [`call`].
 ///
 /// # Safety
 ///
 /// As [`call`].
-pub(crate) unsafe extern "C" fn call_async(
+pub(crate) unsafe extern "C" fn call_async<const ONE: bool>(
     function: Borrowed,
     args: *const Borrowed,
     flags: usize,
@@ -364,8 +390,8 @@ pub(crate) unsafe extern "C" fn call_async(
         let function = bound.cast_unchecked::<Function>();
         let inner = function.get().inner();
         let given = given(args, flags, names);
-        match look(inner, given) {
-            Quick::Hit(value) if !inner.copies() => ready::make(value),
+        match if ONE { look_one(inner, given) } else { look(inner, given) } {
+            Quick::Hit(value) if ONE || !inner.copies() => ready::make(value),
             quick => call_async_long(function, given, quick),
         }
     }
