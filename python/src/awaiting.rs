@@ -342,14 +342,15 @@ impl Drop for Body {
 #[derive(Default)]
 struct Waking {
     woken: AtomicBool,
-    /// Called to wake; nothing while nobody waits.
-    wake: Mutex<Option<Object>>,
+    /// Called to wake; nothing while nobody waits. One of PyO3's references, because a timer's
+    /// thread, which does not hold the interpreter's lock, may be the last to let go of this.
+    wake: Mutex<Option<Py<PyAny>>>,
 }
 
 impl Waking {
     /// From now on `wake` is called, if it need not be called already.
     fn set(&self, py: Python<'_>, wake: Bound<'_, PyAny>) {
-        let before = lock(&self.wake).replace(wake.into());
+        let before = lock(&self.wake).replace(wake.unbind());
         drop(before);
         if self.woken.load(Ordering::Acquire) {
             self.say(py);

@@ -333,7 +333,7 @@ pub(crate) unsafe fn run_body(inner: &Inner, given: Given) -> Result<Object, Fai
         let value = call_body(inner, given);
         match value.is_null() {
             false => Ok(Object::from_owned(value)),
-            true => Err(failed::raised(Python::assume_attached())),
+            true => Err(Python::attach(failed::raised)),
         }
     }
 }
@@ -358,19 +358,19 @@ unsafe fn miss(
     let load = || {
         let value = calls::load(&inner.cache, missed, body)?;
         if let Some(tied) = &tied {
-            tied.stored(function);
+            // Tells PyO3 that the lock is held: what it drops meanwhile goes at once.
+            Python::attach(|_| tied.stored(function));
         }
         Ok(value)
     };
-    // Tells PyO3 that the lock is held: what it drops meanwhile goes at once.
-    Python::attach(|py| match failed::caught(py, || chain::within(py, load)) {
-        Ok(value) if inner.copies() => inner.copy(py, value),
-        Ok(value) => value.into_ptr(),
-        Err(error) => {
+    let py = function.py();
+    match failed::caught(py, || chain::within(py, load)) {
+        Ok(value) => inner.copy(py, value),
+        Err(error) => Python::attach(|py| {
             error.restore(py);
             null_mut()
-        }
-    })
+        }),
+    }
 }
 
 /// A call of an asynchronous function: something to await. `ONE`: as in [`call`].

@@ -133,7 +133,10 @@ unsafe fn fill(parts: &mut [Borrowed], given: Given, named: usize, inner: &Inner
     // SAFETY: the caller's: `count` arguments, then one for each name; and as many parts as
     // `count_parts` says.
     unsafe {
-        let values = slice::from_raw_parts(given.args, given.count + named);
+        let values: &[Borrowed] = match given.count + named {
+            0 => &[], // there may be no pointer at all
+            count => slice::from_raw_parts(given.args, count),
+        };
         let (by_position, by_name) = values.split_at(given.count);
         let (first, mut rest) = parts.split_at_mut(given.count);
         first.copy_from_slice(by_position);

@@ -83,15 +83,12 @@ impl Clone for Object {
 
 impl Drop for Object {
     fn drop(&mut self) {
-        // SAFETY: the reference is ours, and the lock is held where it is given back.
+        // SAFETY: the reference is ours. The lock is held where it is given back: what keeps
+        // objects is dropped by Python's own objects, or by the core where it was called from
+        // Python. What other threads may drop has one of PyO3's references instead.
         unsafe {
-            if ffi::PyGILState_Check() == 1 {
-                ffi::Py_DECREF(self.as_ptr());
-            } else {
-                // A static that outlives the interpreter has nothing to give back to any more.
-                let object = self.as_ptr();
-                Python::try_attach(|_| ffi::Py_DECREF(object));
-            }
+            debug_assert!(ffi::PyGILState_Check() == 1, "dropped without the interpreter's lock");
+            ffi::Py_DECREF(self.as_ptr());
         }
     }
 }
