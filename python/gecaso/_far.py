@@ -7,6 +7,7 @@ process does not believe the storage about that key.
 """
 
 import collections
+import contextlib
 import contextvars
 import functools
 import threading
@@ -88,14 +89,14 @@ class Part:
             if loop is not None:
                 late = self._late
                 if late is None or late.loop() is not loop:
-                    late = self._late = _loops.Late(loop, self.deadline)
+                    late = self._late_in(loop)
                 task = current_task(loop)
                 late.begin(task)
                 try:
                     answer = await (operation(*args, **params) if params else operation(*args))
                 except CancelledError:
                     if late.has_ended(task):
-                        raise TimeoutError(f"no answer within {self.deadline:g} s") from None
+                        raise self._timed_out() from None
                     raise
                 finally:
                     late.end(task)
@@ -113,6 +114,13 @@ class Part:
             self._asking.reset(asking)
         self._failures = 0
         return answer
+
+    def _late_in(self, loop):
+        self._late = _loops.Late(loop, self.deadline)
+        return self._late
+
+    def _timed_out(self):
+        return TimeoutError(f"no answer within {self.deadline:g} s")
 
     def _ask_here(self, operation, args, params=_NONE):
         """The same for a function whose calls cannot wait."""
@@ -163,13 +171,39 @@ class Part:
             return await function(*args, **kwargs)
         key = self.key(arguments)
         believed = not (self._failures and self._is_open())
-        if believed and (self._is_calm() or await self._settled(key)):
+        calm = self._since_clear is None and not self._doubtful
+        if believed and (calm or await self._settled(key)):
+            loop = _get_running_loop()
             try:
-                value = await self._ask(self.storage.get, (key,))
-            except Exception:
-                pass
+                if loop is None:
+                    value = await self._ask(self.storage.get, (key,))
+                else:
+                    # As `_ask`, without a coroutine more: most calls that find something.
+                    late = self._late
+                    if late is None or late.loop() is not loop:
+                        late = self._late_in(loop)
+                    asking, task = self._asking.set(True), current_task(loop)
+                    late.begin(task)
+                    try:
+                        value = await self.storage.get(key)
+                    except CancelledError:
+                        if late.has_ended(task):
+                            raise self._timed_out() from None
+                        raise
+                    finally:
+                        late.end(task)
+                        self._asking.reset(asking)
+            except KeyError:
+                self._failures = 0
+            except Exception as error:
+                if loop is not None:
+                    with contextlib.suppress(Exception):  # a warning may be made an error
+                        self._failed(self.storage.get, error)
             else:
-                self._found(key)
+                self._failures = 0
+                self.hits += 1
+                if key not in self._known:
+                    self._know(key)
                 return value
         load = self._begin(key)
         try:
