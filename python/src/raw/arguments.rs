@@ -466,13 +466,14 @@ impl<const PLAIN: bool> Query<Key> for Call<'_, PLAIN> {
 }
 
 /// A call whose key is one text or whole number, in search of its entry: nearly every call of a
-/// function with one parameter.
-pub(crate) struct Atom {
+/// function with one parameter. `ASYNC` changes nothing but that each of the two who look for one
+/// has the whole way to its entry inlined.
+pub(crate) struct Atom<const ASYNC: bool> {
     pub(crate) hash: u64,
     pub(crate) part: Borrowed,
 }
 
-impl Query<Key> for Atom {
+impl<const ASYNC: bool> Query<Key> for Atom<ASYNC> {
     #[inline]
     fn hash_into<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.hash);

@@ -105,15 +105,15 @@ unsafe fn look(inner: &Inner, given: Given) -> Quick {
 /// # Safety
 ///
 /// As that.
-#[inline]
-unsafe fn look_one(inner: &Inner, given: Given) -> Quick {
+#[inline(always)]
+unsafe fn look_one<const ASYNC: bool>(inner: &Inner, given: Given) -> Quick {
     // SAFETY: the caller's.
     unsafe {
         if given.count == 1
             && given.names.is_null()
             && let Some(hash) = compare::hash_atom(*given.args)
         {
-            return match calls::find(&inner.cache, &Atom { hash, part: *given.args }) {
+            return match calls::find(&inner.cache, &Atom::<ASYNC> { hash, part: *given.args }) {
                 Ok(value) => Quick::Hit(value),
                 Err(missed) => Quick::Miss(missed),
             };
@@ -268,7 +268,7 @@ pub(crate) unsafe extern "C" fn call<const ONE: bool>(
         let function = bound.cast_unchecked::<Function>();
         let inner = function.get().inner();
         let given = given(args, flags, names);
-        match if ONE { look_one(inner, given) } else { look(inner, given) } {
+        match if ONE { look_one::<false>(inner, given) } else { look(inner, given) } {
             Quick::Hit(value) if ONE || !inner.copies() => value.into_ptr(),
             quick => call_long(function, given, quick),
         }
@@ -390,7 +390,7 @@ pub(crate) unsafe extern "C" fn call_async<const ONE: bool>(
         let function = bound.cast_unchecked::<Function>();
         let inner = function.get().inner();
         let given = given(args, flags, names);
-        match if ONE { look_one(inner, given) } else { look(inner, given) } {
+        match if ONE { look_one::<true>(inner, given) } else { look(inner, given) } {
             Quick::Hit(value) if ONE || !inner.copies() => ready::make(value),
             quick => call_async_long(function, given, quick),
         }
