@@ -365,7 +365,7 @@ impl Waking {
             if let Err(error) = wake.call0()
                 && !error.is_instance_of::<PyRuntimeError>(py)
             {
-                error.write_unraisable(py, Some(&wake));
+                error.write_unraisable(py, Some(wake));
             }
         }
     }
