@@ -7,8 +7,9 @@
 
 use crate::ast::Item;
 use crate::attr::{HandleName, Lifetime, Words};
+use crate::parts::{self, Look, Part};
+use crate::types;
 use crate::valid::{Argument, Flow, Plan, parameters};
-use crate::{parts, types};
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
@@ -26,6 +27,16 @@ pub(crate) struct Expansion<'a> {
     pub(crate) plan: &'a Plan,
     /// The path of `gecaso::__private`: nothing else of gecaso is named.
     pub(crate) private: TokenStream,
+}
+
+/// How the path of a call begins.
+#[derive(Clone, Copy)]
+pub(crate) enum Begin {
+    Look,
+    /// After a [`first_look`](Expansion::first_look): there is a variable `unfound`.
+    LookAgain,
+    /// Without a look: a refresh.
+    Run,
 }
 
 /// A variable of ours: no name of the user's is the same, nor that of the function itself, which
@@ -355,26 +366,72 @@ impl Expansion<'_> {
         if parameters.is_empty() { TokenStream::new() } else { quote!(::<#(#parameters),*>) }
     }
 
+    /// Whether arguments may be looked at twice: that runs no code of the user's.
+    pub(crate) fn may_look_twice(&self) -> bool {
+        let computed = |part: &Part| matches!(part.look, Look::Computed(..));
+        let opaque = |argument: &Argument| types::opaque(&argument.ty).is_some();
+        !self.plan.parts.iter().any(computed) && !self.plan.arguments.iter().any(opaque)
+    }
+
+    /// Whether entries usually end.
+    fn may_end(&self) -> bool {
+        self.words.ttl.is_some() || self.words.tti.is_some()
+    }
+
+    /// An expression that returns what the first look finds; else it says why there is nothing.
+    pub(crate) fn first_look(&self, instance: &TokenStream) -> TokenStream {
+        let private = &self.private;
+        let (view, token, this) = (local("view"), local("token"), local("this"));
+        let (found, unfound) = (local("found"), local("unfound"));
+        let (type_token, bindings) = (self.token(), self.view(&view));
+        let may_end = self.may_end();
+        quote! {{
+            let #token = #type_token;
+            #bindings
+            match __GECASO_SLOTS.last(#instance, &#view, #token) {
+                ::core::option::Option::Some(#this) => {
+                    match #private::look(#this, &#view, #may_end, #token) {
+                        ::core::result::Result::Ok(#found) => return #found,
+                        ::core::result::Result::Err(#unfound) => #unfound,
+                    }
+                }
+                ::core::option::Option::None => #private::Unfound::Unseen,
+            }
+        }}
+    }
+
     /// The path of a call: look, and on a miss run `body` (a closure, or a future).
     pub(crate) fn path(
         &self,
         cache: &TokenStream,
         body: &TokenStream,
-        refresh: bool,
+        begin: Begin,
     ) -> TokenStream {
         let private = &self.private;
         let (view, token, keep) = (local("view"), local("token"), local("keep"));
         let (this, missed, found) = (local("this"), local("missed"), local("found"));
         let (type_token, predicate, bindings) = (self.token(), self.keep(), self.view(&view));
-        let look = match refresh {
-            true => quote!(#private::missed(#this, &#view)),
-            false => quote! {
-                match #private::find(#this, &#view, #token) {
+        let find = match begin {
+            Begin::Look => {
+                let may_end = self.may_end();
+                Some(quote!(find(#this, &#view, #may_end, #token)))
+            }
+            Begin::LookAgain => {
+                let unfound = local("unfound");
+                Some(quote!(find_longer(#this, &#view, #unfound, #token)))
+            }
+            Begin::Run => None,
+        };
+        let look = match find {
+            None => quote!(#private::missed(#this, &#view)),
+            Some(find) => quote! {
+                match #private::#find {
                     ::core::result::Result::Ok(#found) => return #found,
                     ::core::result::Result::Err(#missed) => #missed,
                 }
             },
         };
+        let refresh = matches!(begin, Begin::Run);
         let (load, wait) = match (self.plan.flow, refresh) {
             (Flow::Sync, false) => (quote!(load), None),
             (Flow::Sync, true) => (quote!(reload), None),
@@ -438,7 +495,7 @@ impl Expansion<'_> {
                 async move { (move || -> #output { #(#taken_apart)* #content })().await }
             },
         };
-        let (checks, path) = (self.checks(), self.path(&cache, &body, false));
+        let (checks, path) = (self.checks(), self.path(&cache, &body, Begin::Look));
         let path = quote! {
             // Never called: it only has to compile.
             #[allow(clippy::all, clippy::pedantic)]

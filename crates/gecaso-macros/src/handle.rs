@@ -9,7 +9,7 @@ mod entries;
 pub(crate) use entries::stored;
 
 use crate::attr::HandleName;
-use crate::expand::Expansion;
+use crate::expand::{Begin, Expansion, local};
 use crate::parts;
 use crate::types;
 use crate::valid::{Argument, Flow, parameters};
@@ -200,11 +200,36 @@ impl Handle<'_> {
             Flow::Boxed => quote!(async move { #body.await }),
         };
         let cache = self.cache();
-        let (path, again) = (it.path(&cache, &body, false), it.path(&cache, &body, true));
+        let again = it.path(&cache, &body, Begin::Run);
+        let call = match is_async || !it.may_look_twice() {
+            true => {
+                let path = it.path(&cache, &body, Begin::Look);
+                quote!(#[doc(hidden)] #[inline] #vis #call { #path })
+            }
+            // What a hit does not need is another function: so it saves no registers.
+            false => {
+                let look = it.first_look(&self.instance());
+                let path = it.path(&cache, &body, Begin::LookAgain);
+                let (unfound, private) = (local("unfound"), &it.private);
+                let more: FnArg = parse_quote!(#unfound: #private::Unfound);
+                let longer =
+                    self.signature("__gecaso_call_longer", false, |_| true, &[more], &returns);
+                let names = self.names();
+                quote! {
+                    #[doc(hidden)]
+                    #[inline]
+                    #vis #call {
+                        let #unfound = #look;
+                        Self::__gecaso_call_longer #turbofish(#(#names,)* #unfound)
+                    }
+
+                    #[inline(never)]
+                    #longer { #path }
+                }
+            }
+        };
         quote! {
-            #[doc(hidden)]
-            #[inline]
-            #vis #call { #path }
+            #call
 
             /// Runs the body now and stores what it returns; callers get the old entry until then.
             #vis #refresh { #again }

@@ -23,7 +23,7 @@ use crate::far::{Leftover, Mode, Visit};
 use crate::flight::{Flight, Landing, Lead};
 use crate::key::{NearKey, Query};
 use crate::lifetime::Lifetime;
-use crate::memory::{Displaced, Entry, Incoming, Life, Stored};
+use crate::memory::{Displaced, Entry, Incoming, Life, Stored, Unfound};
 use crate::outcome::{Outcome, Value};
 use crate::reentry::{self, Chain};
 use crate::snapshot::Snapshot;
@@ -63,10 +63,20 @@ pub struct Missed<K> {
 
 impl<K: NearKey, V: Value> Cache<K, V> {
     /// The hit path.
-    #[inline]
+    #[inline(always)] // a hit calls nothing
     pub(crate) fn find<Q: Query<K>>(&self, query: &Q) -> Result<V, Missed<K>> {
-        let hash = self.near.hash(query);
-        self.near.get(query, hash).ok_or_else(|| Self::miss(query, hash))
+        self.near.look(query, true).or_else(|unfound| self.find_longer(query, unfound))
+    }
+
+    /// The hit path of a call that the first look did not answer.
+    #[inline(always)] // in LRU order it never does
+    pub(crate) fn find_longer<Q: Query<K>>(
+        &self,
+        query: &Q,
+        unfound: Unfound,
+    ) -> Result<V, Missed<K>> {
+        let (value, hash) = self.near.look_longer(query, unfound);
+        value.ok_or_else(|| Self::miss(query, hash))
     }
 
     fn miss<Q: Query<K>>(query: &Q, hash: u64) -> Missed<K> {

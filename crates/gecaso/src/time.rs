@@ -173,6 +173,18 @@ impl Clock {
         (at < end).then_some(Look { at, lag: 0 })
     }
 
+    /// Whether [`before`](Self::before) says that `end` has not come: the hit path of what ends.
+    #[inline]
+    pub(crate) fn is_before(&self, end: Nanos) -> bool {
+        let far_off = || machine::about() < end.saturating_sub(machine::LAG);
+        matches!(self, Clock::System) && far_off() || self.is_just_before(end)
+    }
+
+    #[inline(never)]
+    fn is_just_before(&self, end: Nanos) -> bool {
+        self.now() < end
+    }
+
     /// The time on the wall, in nanoseconds since 1970, never twice the same and never earlier than
     /// one that was given out before or [met](Self::meet): the order in which loads, removals and
     /// clears of this process began, that other processes can compare with their own. (A hybrid

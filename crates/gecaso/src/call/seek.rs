@@ -9,6 +9,7 @@ use crate::cache::Cache;
 use crate::far::{FarTier, Fetched, Mode, Visit};
 use crate::flight::{Landing, Lead};
 use crate::key::{NearKey, Query};
+use crate::memory::Unfound;
 use crate::outcome::{Outcome, Value};
 use crate::reentry;
 use std::future::Future;
@@ -166,11 +167,17 @@ impl<K: NearKey, V: Value> Cache<K, V> {
 
     /// Only looks, near and far, and runs nothing.
     pub(crate) fn look<Q: Query<K>>(&self, query: &Q) -> Option<V> {
-        self.near.get(query, self.near.hash(query)).or_else(|| self.look_beyond(query))
+        match self.near.look(query, true) {
+            Ok(value) => Some(value),
+            Err(unfound) => self.look_longer(query, unfound),
+        }
     }
 
-    #[inline(never)] // leaves the registers to the hit path
-    fn look_beyond<Q: Query<K>>(&self, query: &Q) -> Option<V> {
+    #[inline(never)]
+    fn look_longer<Q: Query<K>>(&self, query: &Q, unfound: Unfound) -> Option<V> {
+        if let (Some(value), _) = self.near.look_longer(query, unfound) {
+            return Some(value);
+        }
         self.count_look(match &self.far {
             None => None,
             Some(far) => block_on(pin!(Self::look_far(far, query.to_key(), Mode::Apart))),
@@ -195,7 +202,8 @@ impl<K: NearKey, V: Value> Cache<K, V> {
 
     /// As `look`, awaited.
     pub(crate) async fn look_async<Q: Query<K>>(&self, query: Q) -> Option<V> {
-        let near = self.near.get(&query, self.near.hash(&query));
+        let hash = self.near.hash(&query);
+        let near = self.near.get(&query, hash);
         match (near, &self.far) {
             (None, Some(far)) => {
                 let found = Self::look_far(far, query.to_key(), Mode::Here).await;

@@ -26,6 +26,7 @@ pub(crate) use lifetimes::Life;
 pub(crate) use removal::Displaced;
 pub(crate) use storing::{Incoming, Seen};
 pub(crate) use table::Table;
+pub use table::Unfound;
 #[cfg_attr(not(feature = "macros"), allow(unused_imports))]
 pub(crate) use terms::{Terms, Weigher};
 pub(crate) use walk::{Met, Walk};

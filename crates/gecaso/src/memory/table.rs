@@ -7,7 +7,7 @@
 use super::bound::{Bound, Limit, Member, Order};
 use super::entry::Entry;
 use super::policy::{Adaptive, AnyPolicy, Lru, SlotId};
-use super::raw::{About, First, Found, Part, Writing, may_lie_inline};
+use super::raw::{About, First, Found, Part, Reading, Writing, may_lie_inline};
 use super::removal::{Displaced, Evicted, Gone, Listener};
 use super::terms::{Terms, Theirs, Weigher, hash_by, hash_seeded};
 use crate::key::{NearKey, Query};
@@ -27,6 +27,9 @@ pub(crate) struct Table<K: NearKey, V: Value> {
     /// Seeded anew for each table: keys that collide in one do not in another, and nobody outside
     /// can choose keys that do.
     hasher: Seeded,
+    /// Whether hits take no lock and keys are hashed by our own hasher: then [`look`](Self::look)
+    /// may find something.
+    looks: bool,
 }
 
 #[cfg(not(shuttle))]
@@ -50,6 +53,17 @@ pub(super) struct Attached<K, V> {
 
 /// A shard of a table, under its lock.
 pub(super) type Locked<'a, K, V> = Writing<'a, K, V>;
+
+/// What the first look at a table tells that found nothing.
+#[derive(Clone, Copy, Debug)]
+pub enum Unfound {
+    /// It looked at nothing.
+    Unseen,
+    /// It takes another look for the key with this hash.
+    Unsure(u64),
+    /// The key with this hash was not there.
+    Absent(u64),
+}
 
 /// How often who took something out looks whether those who read it have left. They do so within
 /// nanoseconds, unless the system has taken a thread off its core just then; after that it is
@@ -95,7 +109,8 @@ impl<K: NearKey, V: Value> Table<K, V> {
         let part = Arc::new(Attached { raw: Part::new(bound.shards, about, policy), listener });
         let member: Weak<Attached<K, V>> = Arc::downgrade(&part);
         bound.join(member);
-        Table { part, bound, order, weigher, theirs, hasher: seeded() }
+        let looks = order == Order::Adaptive && theirs.is_none();
+        Table { part, bound, order, weigher, theirs, hasher: seeded(), looks }
     }
 
     #[inline]
@@ -110,30 +125,85 @@ impl<K: NearKey, V: Value> Table<K, V> {
         self.part.raw.lock(self.part.raw.home(hash))
     }
 
-    /// THE HIT PATH: a fresh value, noted by the policy.
+    /// THE HIT PATH: a fresh value, noted by the policy, if the first look finds it; nearly always
+    /// it does. Without `may_end`, nothing where any entry ever had an end.
+    ///
+    /// What is called here is called last, so that no register need be saved.
+    #[inline(always)]
+    pub(crate) fn look<Q: Query<K>>(&self, query: &Q, may_end: bool) -> Result<V, Unfound> {
+        if !self.looks || !Q::is_plain_with::<V>() {
+            return Err(Unfound::Unseen);
+        }
+        let hash = hash_seeded(&self.hasher, query);
+        let Some(reading) = self.part.raw.read_at_once(hash) else {
+            return Err(Unfound::Unsure(hash));
+        };
+        let is = |entry: &Entry<K, V>| query.matches(&entry.key);
+        let found = match reading.first(hash, may_lie_inline::<K, V>(), may_end, is) {
+            First::Found(found) => found,
+            First::Unsure => return Err(Unfound::Unsure(hash)),
+            First::Absent => return Err(Unfound::Absent(hash)),
+        };
+        let ends = found.expires();
+        if may_end && ends != NEVER {
+            if found.may_be_put_off() {
+                return Err(Unfound::Unsure(hash));
+            }
+            let value = found.entry().value.clone();
+            found.mark();
+            return self.if_fresh(value, ends, hash, reading);
+        }
+        let value = found.entry().value.clone();
+        found.mark();
+        reading.count_hit();
+        Ok(if self.bound.tuner.notes(hash) { self.note_hit(value, hash) } else { value })
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn note_hit(&self, value: V, hash: u64) -> V {
+        self.bound.tuner.hit(hash);
+        value
+    }
+
+    /// The value of an entry that ends, if that is still to come.
+    #[inline(never)]
+    fn if_fresh(
+        &self,
+        value: V,
+        ends: Nanos,
+        hash: u64,
+        reading: Reading<'_, K, V>,
+    ) -> Result<V, Unfound> {
+        if !self.clock().is_before(ends) {
+            return Err(Unfound::Unsure(hash));
+        }
+        self.bound.tuner.hit(hash);
+        reading.count_hit();
+        Ok(value)
+    }
+
+    /// What [`look`](Self::look) has not found, whatever it takes; and the hash.
+    #[inline]
+    pub(crate) fn look_longer<Q: Query<K>>(&self, query: &Q, unfound: Unfound) -> (Option<V>, u64) {
+        match unfound {
+            Unfound::Unseen => {
+                let hash = self.hash(query);
+                (self.get(query, hash), hash)
+            }
+            Unfound::Unsure(hash) => (self.get(query, hash), hash),
+            Unfound::Absent(hash) => (None, hash),
+        }
+    }
+
+    /// A fresh value, noted by the policy, whatever it takes.
     #[inline]
     pub(crate) fn get<Q: Query<K>>(&self, query: &Q, hash: u64) -> Option<V> {
-        if !Q::is_plain_with::<V>() {
-            return self.get_foreign(query, hash);
+        match self.order {
+            _ if !Q::is_plain_with::<V>() => self.get_foreign(query, hash),
+            Order::Lru => self.get_in_order(query, hash),
+            Order::Adaptive => self.get_slowly(query, hash),
         }
-        if self.order == Order::Lru {
-            return self.get_locked(query, hash);
-        }
-        if let Some(reading) = self.part.raw.read(hash) {
-            let is = |entry: &Entry<K, V>| query.matches(&entry.key);
-            match reading.first(hash, may_lie_inline::<K, V>(), is) {
-                First::Absent => return None,
-                First::Found(found) if self.only_reads(&found) => {
-                    let value = found.entry().value.clone();
-                    found.mark();
-                    self.bound.tuner.hit(hash);
-                    reading.count_hit();
-                    return Some(value);
-                }
-                First::Found(_) | First::Unsure => {}
-            }
-        }
-        self.get_slowly(query, hash)
     }
 
     /// Whether there is no entry for a key, not even an expired one: told without a lock, and only
@@ -145,29 +215,71 @@ impl<K: NearKey, V: Value> Table<K, V> {
     }
 
     /// Whether a hit is one, and has nothing to note but itself.
-    #[inline(always)] // a hit of an entry that never expires must not even call
+    #[inline]
     fn only_reads(&self, found: &Found<'_, K, V>) -> bool {
         let ends = found.expires();
-        ends == NEVER || !found.may_be_put_off() && self.clock().before(ends).is_some()
+        ends == NEVER || !found.may_be_put_off() && self.is_before(ends)
     }
 
-    /// The same, whatever it takes.
-    #[inline(never)] // the hit path above keeps its values in registers
+    #[inline(never)] // leaves the registers to hits of what does not end
+    fn is_before(&self, ends: Nanos) -> bool {
+        self.clock().is_before(ends)
+    }
+
+    /// The same without a lock, if that can be.
+    #[inline(never)]
     fn get_slowly<Q: Query<K>>(&self, query: &Q, hash: u64) -> Option<V> {
-        let is = |found: &Found<'_, K, V>| query.matches(&found.entry().key);
-        if let Some(reading) = self.part.raw.read(hash)
-            && let Ok(found) = reading.find(hash, may_lie_inline::<K, V>(), false, is)
-        {
-            let found = found?;
-            if !self.hits(&found, |_| self.prolong(hash, &found, is)) {
-                return None;
+        let inline = may_lie_inline::<K, V>();
+        if let Some(reading) = self.part.raw.read(hash) {
+            let is = |entry: &Entry<K, V>| query.matches(&entry.key);
+            match reading.first(hash, inline, true, is) {
+                First::Absent => return None,
+                First::Found(found) if self.only_reads(&found) => {
+                    let value = self.noted(&found, hash);
+                    reading.count_hit();
+                    return Some(value);
+                }
+                First::Found(_) | First::Unsure => {}
             }
-            let value = found.entry().value.clone();
-            found.mark();
-            self.bound.tuner.hit(hash);
-            reading.count_hit();
-            return Some(value);
+            let is = |found: &Found<'_, K, V>| query.matches(&found.entry().key);
+            if let Ok(found) = reading.find(hash, inline, false, is) {
+                let found = found?;
+                if !self.hits(&found, |_| self.prolong(hash, &found, is)) {
+                    return None;
+                }
+                let value = self.noted(&found, hash);
+                reading.count_hit();
+                return Some(value);
+            }
         }
+        self.get_locked(query, hash)
+    }
+
+    /// The value of a fresh entry, whose hit is noted.
+    #[inline]
+    fn noted(&self, found: &Found<'_, K, V>, hash: u64) -> V {
+        found.mark();
+        self.bound.tuner.hit(hash);
+        found.entry().value.clone()
+    }
+
+    /// The same in LRU order, where a hit moves its entry under the lock: if it is found at once,
+    /// and its end is not put off.
+    #[inline(never)]
+    fn get_in_order<Q: Query<K>>(&self, query: &Q, hash: u64) -> Option<V> {
+        let mut shard = self.lock(hash);
+        let is = |entry: &Entry<K, V>| query.matches(&entry.key);
+        match shard.first(hash, may_lie_inline::<K, V>(), is) {
+            First::Absent => return None,
+            First::Found(found) if self.only_reads(&found) => {
+                let (slot, value) = (found.id(), found.entry().value.clone());
+                shard.count_hit();
+                shard.touch(slot, self.bound.stamp());
+                return Some(value);
+            }
+            First::Found(_) | First::Unsure => {}
+        }
+        drop(shard);
         self.get_locked(query, hash)
     }
 
@@ -175,16 +287,6 @@ impl<K: NearKey, V: Value> Table<K, V> {
     #[inline(never)]
     fn get_locked<Q: Query<K>>(&self, query: &Q, hash: u64) -> Option<V> {
         let mut shard = self.lock(hash);
-        let is = |entry: &Entry<K, V>| query.matches(&entry.key);
-        match shard.first(hash, may_lie_inline::<K, V>(), is) {
-            First::Absent => return None,
-            First::Found(found) if self.only_reads(&found) => {
-                let (slot, value) = (found.id(), found.entry().value.clone());
-                self.note(&mut shard, slot, None, hash);
-                return Some(value);
-            }
-            First::Found(_) | First::Unsure => {}
-        }
         let is = |found: &Found<'_, K, V>| query.matches(&found.entry().key);
         let found = shard.find(hash, may_lie_inline::<K, V>(), false, is)?;
         let mut ends = None;

@@ -56,9 +56,15 @@ impl Tuner {
     /// A request was a hit.
     #[inline]
     pub(super) fn hit(&self, hash: u64) {
-        if self.is_sampled(hash) && self.noted.load(Relaxed) < NOTES {
+        if self.notes(hash) {
             self.note(hash);
         }
+    }
+
+    /// Whether a hit leaves a note.
+    #[inline]
+    pub(super) fn notes(&self, hash: u64) -> bool {
+        self.is_sampled(hash) && self.noted.load(Relaxed) < NOTES
     }
 
     #[cold]

@@ -55,16 +55,35 @@ impl List {
             // the load above acquires), or a `next`, which whoever pushed the node before it had
             // acquired just so, and published with that node.
             let head = unsafe { at.as_ref() }?;
-            if head.id == id.get() {
-                // SAFETY: equal ids mean equal `C`: `push` stored the id of an `Id<C>`, and an
-                // `Id<C>` holds the `TypeId` of a tuple with `C` in it (`C: 'static`, so that no
-                // lifetime was erased from it). So `at` points to the head of a `Node<C>`, which is
-                // `repr(C)` with the head first, and the pointer came from the whole node (see
-                // `push`).
-                return Some(unsafe { &(*at.cast::<Node<C>>()).cache });
+            // SAFETY: as above.
+            let cache = unsafe { Self::cache(at, id) };
+            if cache.is_some() {
+                return cache;
             }
             at = head.next;
         }
+    }
+
+    /// The same, if it was opened last.
+    #[inline]
+    pub(crate) fn last<C>(&'static self, id: Id<C>) -> Option<&'static C> {
+        let at = self.first.load(Ordering::Acquire).cast_const();
+        // SAFETY: null, or as in `find`.
+        (!at.is_null()).then(|| unsafe { Self::cache(at, id) })?
+    }
+
+    /// The cache of a node, if it has this id.
+    ///
+    /// # Safety
+    ///
+    /// `at` points to the head of a node that `push` has leaked, and is seen initialised.
+    #[inline]
+    unsafe fn cache<C>(at: *const Head, id: Id<C>) -> Option<&'static C> {
+        // SAFETY: equal ids mean equal `C`: `push` stored the id of an `Id<C>`, and an `Id<C>`
+        // holds the `TypeId` of a tuple with `C` in it (`C: 'static`, so that no lifetime was
+        // erased from it). So `at` points to the head of a `Node<C>`, which is `repr(C)` with the
+        // head first, and the pointer came from the whole node (see `push`).
+        unsafe { ((*at).id == id.get()).then(|| &(*at.cast::<Node<C>>()).cache) }
     }
 
     /// Puts a cache in front. The caller holds a lock over this and over its own look for the id:

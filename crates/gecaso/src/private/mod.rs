@@ -19,7 +19,7 @@ pub use crate::codec::key::{Key, KeyEncoder};
 pub use crate::far::FarWords;
 #[cfg(not(feature = "far"))]
 pub use crate::far::NeedsFar;
-pub use crate::memory::MemoryStorage;
+pub use crate::memory::{MemoryStorage, Unfound};
 pub use crate::outcome::Outcome;
 pub use crate::receipt::Receipt;
 pub use crate::stats::Stats;
@@ -142,11 +142,13 @@ where
     cache.with_query(query, read).flatten()
 }
 
-/// The hit path: what a hit returns, or the owned key of a miss.
-#[inline]
+/// The hit path: what a hit returns, or the owned key of a miss. `may_end`: whether entries usually
+/// do.
+#[inline(always)] // see `Cache::find`
 pub fn find<Q, K, O, M>(
     cache: &Cache<K, O::Value>,
     query: &Q,
+    may_end: bool,
     _: probe::Token<O, M>,
 ) -> Result<O, Missed<K>>
 where
@@ -154,7 +156,40 @@ where
     K: NearKey,
     O: Outcome<M>,
 {
-    cache.find(query).map(O::from_value)
+    let found = cache.near.look(query, may_end);
+    found.or_else(|unfound| cache.find_longer(query, unfound)).map(O::from_value)
+}
+
+/// The hit path of a call that goes on elsewhere: what a hit returns. `may_end` as for [`find`].
+#[inline(always)] // see `Cache::find`
+pub fn look<Q, K, O, M>(
+    cache: &Cache<K, O::Value>,
+    query: &Q,
+    may_end: bool,
+    _: probe::Token<O, M>,
+) -> Result<O, Unfound>
+where
+    Q: crate::key::Query<K>,
+    K: NearKey,
+    O: Outcome<M>,
+{
+    cache.near.look(query, may_end).map(O::from_value)
+}
+
+/// As [`find`], after a [`look`].
+#[inline]
+pub fn find_longer<Q, K, O, M>(
+    cache: &Cache<K, O::Value>,
+    query: &Q,
+    unfound: Unfound,
+    _: probe::Token<O, M>,
+) -> Result<O, Missed<K>>
+where
+    Q: crate::key::Query<K>,
+    K: NearKey,
+    O: Outcome<M>,
+{
+    cache.find_longer(query, unfound).map(O::from_value)
 }
 
 /// The owned key of a call that runs the body whatever is stored.

@@ -152,6 +152,23 @@ impl Slots {
         }
     }
 
+    /// The cache of one instantiation, if it is the one that was opened last: as it is for
+    /// functions without parameters.
+    #[inline]
+    pub fn last<I, B, O, M>(
+        &'static self,
+        _: Instance<I>,
+        _by: B,
+        _token: Token<O, M>,
+    ) -> Option<&'static Cache<B::Key, O::Value>>
+    where
+        I: ?Sized,
+        B: TellsKey,
+        O: Outcome<M>,
+    {
+        self.list.last(id_of::<I, Cache<B::Key, O::Value>>())
+    }
+
     #[cold]
     #[inline(never)]
     fn open<K, V, S, T>(

@@ -44,6 +44,17 @@ impl List {
         self.join(newer, older);
     }
 
+    /// Moves a slot that is in the list.
+    #[inline]
+    pub(super) fn move_to_front(&mut self, slot: SlotId) {
+        if self.front != slot {
+            let front = self.front;
+            self.unlink(slot);
+            self.join(slot, front);
+            self.join(NIL, slot);
+        }
+    }
+
     /// Every slot has got another number, below `slots`.
     pub(super) fn remap(&mut self, slots: usize, new: impl Fn(SlotId) -> SlotId) {
         let mut list = List::default();
@@ -79,8 +90,8 @@ impl List {
         }
     }
 
-    #[inline]
-    pub(super) fn front(&self) -> Option<SlotId> {
+    #[cfg(test)]
+    fn front(&self) -> Option<SlotId> {
         Some(self.front).filter(|&slot| slot != NIL)
     }
 

@@ -17,11 +17,9 @@ impl Policy for Lru {
         self.list.push_front(slot);
     }
 
+    #[inline]
     fn touch(&mut self, slot: SlotId) {
-        if self.list.front() != Some(slot) {
-            self.list.unlink(slot);
-            self.list.push_front(slot);
-        }
+        self.list.move_to_front(slot);
     }
 
     fn remove(&mut self, slot: SlotId) {

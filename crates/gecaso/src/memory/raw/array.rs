@@ -16,7 +16,7 @@
 use super::super::entry::{Entry, Stored};
 use super::super::lifetimes::Life;
 use super::super::policy::{MOST_HITS, SlotId};
-use super::buckets::{Buckets, Cell, Header, PLACES, may_lie_inline, prefetch};
+use super::buckets::{Bucket, Buckets, Cell, Header, PLACES, may_lie_inline, prefetch};
 use super::by_slot::BySlot;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering, Ordering::Relaxed, fence};
 use crate::sync::{MODEL, tally, thread};
@@ -24,17 +24,20 @@ use crate::time::{Clock, Look, NEVER, Nanos};
 use std::mem::MaybeUninit;
 use std::{hint, ptr};
 
-/// Entries for each bucket on average, at most: of seven places, since nothing ever moves to where
-/// it would be at home. With four, one in twelve is not at home; with five, one in five.
-const MOST: usize = 4;
+/// Entries for every ten buckets on average, at most: of seventy places, since nothing ever moves
+/// to where it would be at home. With 40, one in twelve is not at home; with 50, one in five.
+const MOST: usize = 40;
 /// The same in large arrays, where memory counts for more.
-const MOST_IN_LARGE: usize = 5;
+const MOST_IN_LARGE: usize = 50;
 const LARGE: usize = 4096;
 /// Where in the tags the count of those that passed is.
 pub(super) const PASSED: u32 = 56;
 /// Of so many that passed it is not known any more how many they are.
 pub(super) const LOST_COUNT: u64 = 255;
+#[cfg(not(all(target_arch = "x86_64", target_feature = "sse2", not(miri))))]
 const EACH: u64 = 0x00_01_01_01_01_01_01_01;
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2", not(miri)))]
+const EACH_PLACE: u64 = (1 << PLACES) - 1;
 /// Tries to read a bucket that somebody writes to, before asking for the lock.
 const PATIENCE: usize = if MODEL { 2 } else { 64 };
 /// Slots there can be.
@@ -93,12 +96,34 @@ pub(super) fn lies_inline(tag: u64) -> bool {
     tag & 1 == 1
 }
 
-/// The highest bit of each byte of `tags` that is `tag`. Above the first there may be one that is
-/// not, but differs from it in the lowest bit alone.
+/// The places whose tags are `tag`, of which [`lowest`] tells the first. Above that there may be
+/// one that is not, but differs from it in the lowest bit alone.
+#[cfg(not(all(target_arch = "x86_64", target_feature = "sse2", not(miri))))]
 #[inline]
 pub(super) fn matches(tags: u64, tag: u64) -> u64 {
     let differ = tags ^ (tag * EACH);
     differ.wrapping_sub(EACH) & !differ & (EACH << 7)
+}
+
+/// The same in fewer registers, and exactly.
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2", not(miri)))]
+#[inline]
+pub(super) fn matches(tags: u64, tag: u64) -> u64 {
+    use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_cvtsi64_si128, _mm_movemask_epi8, _mm_set1_epi8};
+    // SAFETY: the processor has these instructions.
+    let equal = unsafe {
+        let equal = _mm_cmpeq_epi8(_mm_cvtsi64_si128(tags as i64), _mm_set1_epi8(tag as i8));
+        _mm_movemask_epi8(equal)
+    };
+    equal as u64 & EACH_PLACE
+}
+
+/// The first of the places that match; there is one.
+#[inline]
+pub(super) fn lowest(matches: u64) -> usize {
+    let each =
+        if cfg!(all(target_arch = "x86_64", target_feature = "sse2", not(miri))) { 1 } else { 8 };
+    matches.trailing_zeros() as usize / each
 }
 
 #[inline]
@@ -115,12 +140,12 @@ impl<K, V> Array<K, V> {
     /// With room for so many entries.
     pub(super) fn new(entries: usize) -> Self {
         let most = if entries < LARGE { MOST } else { MOST_IN_LARGE };
-        let buckets = entries.div_ceil(most).max(1);
+        let buckets = (10 * entries).div_ceil(most).max(1);
         assert!(buckets < MOST_SLOTS / PLACES, "a shard has under 2^30 slots");
         let hashes = (0..buckets * PLACES).map(|_| AtomicU32::new(0)).collect();
         let slots = buckets * PLACES;
         let (ends, idle) = (BySlot::new(slots), BySlot::new(slots));
-        Array { room: buckets * most, buckets: Buckets::new(buckets), hashes, ends, idle }
+        Array { room: buckets * most / 10, buckets: Buckets::new(buckets), hashes, ends, idle }
     }
 
     pub(super) fn count(&self) -> usize {
@@ -156,11 +181,11 @@ impl<K, V> Array<K, V> {
     pub(super) fn header(&self, bucket: usize) -> &Header {
         assert!(bucket < self.count(), "a slot of another array");
         // SAFETY: looked just now.
-        unsafe { self.buckets.header(bucket) }
+        unsafe { self.buckets.bucket(bucket).header() }
     }
 
     /// What the first look tells of the entry with this hash, lying `inline` or not, that `is` the
-    /// wanted one: nearly always all.
+    /// wanted one: nearly always all. Unless it `may_end`, nothing where any entry ever did.
     ///
     /// # Safety
     ///
@@ -170,24 +195,30 @@ impl<K, V> Array<K, V> {
         &'a self,
         hash: u64,
         inline: bool,
+        may_end: bool,
         is: impl FnOnce(&Entry<K, V>) -> bool,
     ) -> First<'a, K, V> {
         if inline && const { !may_lie_inline::<K, V>() } {
             return First::Absent;
         }
-        let bucket = self.home(hash as u32);
+        let number = self.home(hash as u32);
         // SAFETY: `home` is below the count.
-        let header = unsafe { self.buckets.header(bucket) };
+        let bucket = unsafe { self.buckets.bucket(number) };
+        let header = bucket.header();
         // Acquire: what is read below is as new as this says.
         let version = header.version.load(Ordering::Acquire);
         let tags = header.tags.load(Ordering::Acquire);
+        // After the tags: before one of them says that an entry is there that ends, this is told.
+        if !may_end && !self.ends.is_unused() {
+            return First::Unsure;
+        }
         let found = matches(tags, tag(hash, inline));
         if found == 0 {
             return if tags >> PASSED == 0 { First::Absent } else { First::Unsure };
         }
-        let at = found.trailing_zeros() as usize / 8;
-        // SAFETY: as above; `matches` looks at as many tags as there are places.
-        match unsafe { self.copy(bucket, at, header, version, inline) } {
+        let at = lowest(found);
+        // SAFETY: `matches` looks at as many tags as there are places.
+        match unsafe { self.copy(number, bucket, at, version, inline, may_end) } {
             Some(found) if is(found.entry()) => First::Found(found),
             _ => First::Unsure,
         }
@@ -198,8 +229,8 @@ impl<K, V> Array<K, V> {
     #[inline]
     pub(super) fn lacks(&self, hash: u64, inline: bool) -> bool {
         // SAFETY: `home` is below the count.
-        let header = unsafe { self.buckets.header(self.home(hash as u32)) };
-        let tags = header.tags.load(Ordering::Acquire);
+        let bucket = unsafe { self.buckets.bucket(self.home(hash as u32)) };
+        let tags = bucket.header().tags.load(Ordering::Acquire);
         tags >> PASSED == 0 && matches(tags, tag(hash, inline)) == 0
     }
 
@@ -221,24 +252,25 @@ impl<K, V> Array<K, V> {
         if inline && const { !may_lie_inline::<K, V>() } {
             return Ok(None);
         }
-        let (mut bucket, wanted) = (self.home(hash as u32), tag(hash, inline));
+        let (mut number, wanted) = (self.home(hash as u32), tag(hash, inline));
         let (mut looks, mut patience) = (0, PATIENCE);
         loop {
             // SAFETY: `home` and `next` give numbers below the count.
-            let header = unsafe { self.buckets.header(bucket) };
+            let bucket = unsafe { self.buckets.bucket(number) };
+            let header = bucket.header();
             // Acquire: what is read below is as new as this says.
             let version = header.version.load(Ordering::Acquire);
             let tags = header.tags.load(Ordering::Acquire);
             let mut found = matches(tags, wanted);
             let mut torn = false;
             while found != 0 && !torn {
-                let at = found.trailing_zeros() as usize / 8;
+                let at = lowest(found);
                 found &= found - 1;
                 let differs = tags >> (8 * at) & 0xFF != wanted
-                    || whole && self.hash(joined(bucket, at)) != hash as u32;
+                    || whole && self.hash(joined(number, at)) != hash as u32;
                 if !differs {
                     // SAFETY: as in `first`.
-                    match unsafe { self.copy(bucket, at, header, version, inline) } {
+                    match unsafe { self.copy(number, bucket, at, version, inline, true) } {
                         Some(found) if is(&found) => return Ok(Some(found)),
                         Some(_) => {}
                         None => torn = true,
@@ -260,7 +292,7 @@ impl<K, V> Array<K, V> {
             if tags >> PASSED == 0 || looks == self.count() {
                 return Ok(None);
             }
-            bucket = self.next(bucket, hash as u32, looks == 0);
+            number = self.next(number, hash as u32, looks == 0);
             looks += 1;
         }
     }
@@ -269,27 +301,30 @@ impl<K, V> Array<K, V> {
     ///
     /// # Safety
     ///
-    /// `bucket` is below the count, `at` below `PLACES`; by tags that were read after that version,
-    /// the place is full, and its entry lies `inline` or does not.
+    /// The bucket is the one of that number, `at` is below `PLACES`; by tags that were read after
+    /// that version, the place is full, and its entry lies `inline` or does not. Unless it
+    /// `may_end`, no entry did when the tags were read.
     #[inline(always)]
     unsafe fn copy<'a>(
         &'a self,
-        bucket: usize,
+        number: usize,
+        bucket: Bucket<'a, K, V>,
         at: usize,
-        header: &'a Header,
         version: u32,
         inline: bool,
+        may_end: bool,
     ) -> Option<Found<'a, K, V>> {
         // SAFETY: the contract above.
-        let cell = unsafe { self.buckets.load(bucket, at) };
-        let ends = self.ends(joined(bucket, at));
+        let cell = unsafe { bucket.load(at) };
+        let ends = if may_end { self.ends(joined(number, at)) } else { NEVER };
         fence(Ordering::Acquire); // who has seen something of what was written sees its version
+        let header = bucket.header();
         if header.version.load(Relaxed) != version & !1 {
             return None; // or it was odd: somebody was writing
         }
         // SAFETY: nobody wrote while it was read, and so it is what the tags say.
         let cell = unsafe { cell.assume_init() };
-        Some(Found { cell, inline, bucket, at, header, ends, array: self })
+        Some(Found { cell, inline, bucket: number, at, header, ends, array: self })
     }
 
     /// What is in a slot.
@@ -309,7 +344,7 @@ impl<K, V> Array<K, V> {
     pub(super) fn load(&self, bucket: usize, at: usize) -> MaybeUninit<Cell<K, V>> {
         assert!(bucket < self.count() && at < PLACES, "a slot of another array");
         // SAFETY: looked just now.
-        unsafe { self.buckets.load(bucket, at) }
+        unsafe { self.buckets.bucket(bucket).load(at) }
     }
 
     #[inline]

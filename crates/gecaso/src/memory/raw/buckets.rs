@@ -120,9 +120,9 @@ pub(super) fn prefetch<T>(at: &T) {
 }
 
 #[cfg(any(shuttle, gecaso_loom))]
-pub(super) use super::modelled::Buckets;
+pub(super) use super::modelled::{Bucket, Buckets};
 #[cfg(not(any(shuttle, gecaso_loom)))]
-pub(super) use memory::Buckets;
+pub(super) use memory::{Bucket, Buckets};
 
 #[cfg(not(any(shuttle, gecaso_loom)))]
 mod memory {
@@ -179,21 +179,52 @@ mod memory {
         ///
         /// `bucket` is below the count.
         #[inline]
-        pub(in super::super) unsafe fn header(&self, bucket: usize) -> &Header {
-            // SAFETY: within the block; zeros are a header; aligned, as `STRIDE` is.
-            unsafe { self.start.add(bucket * Self::STRIDE).cast().as_ref() }
+        pub(in super::super) unsafe fn bucket(&self, bucket: usize) -> Bucket<'_, K, V> {
+            // SAFETY: within the block.
+            Bucket { start: unsafe { self.start.add(bucket * Self::STRIDE) }, of: PhantomData }
+        }
+
+        /// Asks the processor for a bucket's memory, ahead of its use.
+        #[inline]
+        pub(in super::super) fn prefetch(&self, bucket: usize) {
+            if bucket < self.count {
+                // SAFETY: within the block.
+                prefetch(unsafe { self.start.add(bucket * Self::STRIDE).as_ref() });
+            }
+        }
+    }
+
+    /// A bucket of those, for as long as they are there.
+    pub(in super::super) struct Bucket<'a, K, V> {
+        start: NonNull<u8>,
+        of: PhantomData<&'a Cell<K, V>>,
+    }
+
+    impl<K, V> Clone for Bucket<'_, K, V> {
+        fn clone(&self) -> Self {
+            *self
+        }
+    }
+
+    impl<K, V> Copy for Bucket<'_, K, V> {}
+
+    impl<'a, K, V> Bucket<'a, K, V> {
+        #[inline]
+        pub(in super::super) fn header(self) -> &'a Header {
+            // SAFETY: it lies there; zeros are a header; aligned, as `STRIDE` is.
+            unsafe { self.start.cast().as_ref() }
         }
 
         /// The first word of a place.
         ///
         /// # Safety
         ///
-        /// `bucket` is below the count, `at` below `PLACES`.
+        /// `at` is below `PLACES`.
         #[inline]
-        unsafe fn place(&self, bucket: usize, at: usize) -> *mut Word {
+        unsafe fn place(self, at: usize) -> *mut Word {
             let words = size_of::<Header>() + at * Cell::<K, V>::WORDS * size_of::<Word>();
-            // SAFETY: within the block.
-            unsafe { self.start.add(bucket * Self::STRIDE + words).cast().as_ptr() }
+            // SAFETY: within the bucket.
+            unsafe { self.start.add(words).cast().as_ptr() }
         }
 
         /// What the words of a place are now; they belong together if nobody has written meanwhile.
@@ -202,18 +233,14 @@ mod memory {
         ///
         /// As `place`.
         #[inline]
-        pub(in super::super) unsafe fn load(
-            &self,
-            bucket: usize,
-            at: usize,
-        ) -> MaybeUninit<Cell<K, V>> {
+        pub(in super::super) unsafe fn load(self, at: usize) -> MaybeUninit<Cell<K, V>> {
             let mut cell = MaybeUninit::<Cell<K, V>>::uninit();
             let to = cell.as_mut_ptr().cast::<Word>();
             for word in 0..Cell::<K, V>::WORDS {
                 // SAFETY: a place and a cell have as many words at least; both are aligned, since a
                 // cell may be a pointer. All accesses to places are atomic.
                 unsafe {
-                    let from = self.place(bucket, at).add(word);
+                    let from = self.place(at).add(word);
                     to.add(word).write(AtomicMaybeUninit::from_ptr(from).load(Relaxed));
                 }
             }
@@ -226,24 +253,15 @@ mod memory {
         ///
         /// As `place`.
         #[inline]
-        pub(in super::super) unsafe fn store(&self, bucket: usize, at: usize, cell: Cell<K, V>) {
+        pub(in super::super) unsafe fn store(self, at: usize, cell: Cell<K, V>) {
             let cell = MaybeUninit::new(cell);
             let from = cell.as_ptr().cast::<Word>();
             for word in 0..Cell::<K, V>::WORDS {
                 // SAFETY: as in `load`; what words of a cell are not set is never read as anything.
                 unsafe {
-                    let to = self.place(bucket, at).add(word);
+                    let to = self.place(at).add(word);
                     AtomicMaybeUninit::from_ptr(to).store(from.add(word).read(), Relaxed);
                 }
-            }
-        }
-
-        /// Asks the processor for a bucket's memory, ahead of its use.
-        #[inline]
-        pub(in super::super) fn prefetch(&self, bucket: usize) {
-            if bucket < self.count {
-                // SAFETY: within the block.
-                prefetch(unsafe { self.start.add(bucket * Self::STRIDE).as_ref() });
             }
         }
     }

@@ -9,7 +9,7 @@
 use super::super::entry::Stored;
 use super::super::lifetimes::Life;
 use super::super::policy::SlotId;
-use super::array::{Array, Idle, LOST_COUNT, PASSED, joined, lies_inline, matches, split};
+use super::array::{Array, Idle, LOST_COUNT, PASSED, joined, lies_inline, lowest, matches, split};
 use super::buckets::Cell;
 use crate::sync::atomic::{AtomicU64, Ordering, Ordering::Relaxed, fence};
 use crate::time::{NEVER, Nanos};
@@ -40,7 +40,7 @@ impl<K, V> Array<K, V> {
                 bucket = self.next(bucket, hash, std::mem::take(&mut from_home));
                 continue;
             }
-            let at = free.trailing_zeros() as usize / 8;
+            let at = lowest(free);
             let id = joined(bucket, at);
             // Who reads what is written below, and an older tag, sees the version of the removal.
             fence(Ordering::Release);
@@ -48,7 +48,7 @@ impl<K, V> Array<K, V> {
             self.set_life(id, life);
             self.set_hits(id, 0);
             // SAFETY: `header` has looked at the bucket, and `matches` at as many as there are.
-            unsafe { self.buckets.store(bucket, at, cell) };
+            unsafe { self.buckets.bucket(bucket).store(at, cell) };
             header.tags.store(tags | tag << (8 * at), Ordering::Release);
             return id;
         }
@@ -71,7 +71,7 @@ impl<K, V> Array<K, V> {
         // Who reads what is written below sees that version, or a later one.
         fence(Ordering::Release);
         // SAFETY: `header` and `split`.
-        unsafe { self.buckets.store(bucket, at, cell) };
+        unsafe { self.buckets.bucket(bucket).store(at, cell) };
         self.set_life(id, life);
         header.version.store(version.wrapping_add(2), Ordering::Release);
         // SAFETY: it was full, and what was in it is in no array any more.

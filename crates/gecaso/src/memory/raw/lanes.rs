@@ -56,18 +56,23 @@ impl Lanes {
     }
 
     /// Goes inside; not without a lane of its own, and not if it is inside already.
-    #[inline]
     pub(super) fn enter(&self) -> Option<Inside<'_>> {
-        let lane = match self.lanes.get(lane::known()) {
-            Some(lane) => lane,
-            None => self.lanes.get(lane::number())?,
-        };
+        if lane::known() >= self.lanes.len() {
+            lane::number(); // it asks for one, if there is any
+        }
+        self.enter_known()
+    }
+
+    /// The same; not if this thread has no lane yet.
+    #[inline]
+    pub(super) fn enter_known(&self) -> Option<Inside<'_>> {
+        let lane = self.lanes.get(lane::known())?;
         let before = lane.inside.load(Ordering::Relaxed);
         if before & 1 == 1 {
             return None; // an allocator's hook, say, that calls a cached function
         }
         self.barrier.announce(&lane.inside, before.wrapping_add(1));
-        Some(Inside { lane, after: before, here: PhantomData })
+        Some(Inside { lane, here: PhantomData })
     }
 
     /// Counts a hit that no stay counts.
@@ -149,16 +154,21 @@ impl Lane {
 /// The calling thread is inside, until this is dropped.
 pub(super) struct Inside<'a> {
     lane: &'a Lane,
-    after: u64,
     /// Stays in its thread.
     here: PhantomData<*const ()>,
 }
 
 impl<'a> Inside<'a> {
-    /// This stay is a hit.
+    /// Leaves; this stay was a hit.
     #[inline]
-    pub(super) fn count_hit(&mut self) {
-        self.after = self.after.wrapping_add(2);
+    pub(super) fn leave_with_hit(self) {
+        std::mem::ManuallyDrop::new(self).leave(1);
+    }
+
+    #[inline]
+    fn leave(&self, by: i64) {
+        let inside = self.lane.inside.load(Ordering::Relaxed);
+        self.lane.inside.store(inside.wrapping_add_signed(by), Ordering::Release);
     }
 
     /// Holds what lies at this address beyond the end of this; not if too much is held already.
@@ -176,7 +186,7 @@ impl<'a> Inside<'a> {
 impl Drop for Inside<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.lane.inside.store(self.after, Ordering::Release);
+        self.leave(-1);
     }
 }
 

@@ -35,5 +35,5 @@ mod writing;
 
 pub(super) use array::{First, Found};
 pub(super) use buckets::may_lie_inline;
-pub(super) use shard::{About, Held, Part};
+pub(super) use shard::{About, Held, Part, Reading};
 pub(super) use writing::Writing;

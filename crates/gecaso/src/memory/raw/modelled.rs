@@ -114,37 +114,56 @@ impl<K, V> Buckets<K, V> {
         self.buckets.len()
     }
 
-    pub(super) unsafe fn header(&self, bucket: usize) -> &Header {
-        #[cfg(gecaso_loom)]
-        self.alive.read();
-        &self.buckets[bucket].0
+    pub(super) unsafe fn bucket(&self, bucket: usize) -> Bucket<'_, K, V> {
+        Bucket { all: self, bucket }
     }
 
-    fn words(&self, bucket: usize, at: usize) -> &[Place] {
+    pub(super) fn prefetch(&self, _: usize) {}
+}
+
+pub(super) struct Bucket<'a, K, V> {
+    all: &'a Buckets<K, V>,
+    bucket: usize,
+}
+
+impl<K, V> Clone for Bucket<'_, K, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K, V> Copy for Bucket<'_, K, V> {}
+
+impl<'a, K, V> Bucket<'a, K, V> {
+    pub(super) fn header(self) -> &'a Header {
         #[cfg(gecaso_loom)]
-        self.alive.read();
+        self.all.alive.read();
+        &self.all.buckets[self.bucket].0
+    }
+
+    fn words(self, at: usize) -> &'a [Place] {
+        #[cfg(gecaso_loom)]
+        self.all.alive.read();
         let words = Cell::<K, V>::WORDS;
-        &self.buckets[bucket].1[at * words..][..words]
+        &self.all.buckets[self.bucket].1[at * words..][..words]
     }
 
-    pub(super) unsafe fn load(&self, bucket: usize, at: usize) -> MaybeUninit<Cell<K, V>> {
+    pub(super) unsafe fn load(self, at: usize) -> MaybeUninit<Cell<K, V>> {
         let mut cell = MaybeUninit::<Cell<K, V>>::uninit();
-        for (word, from) in self.words(bucket, at).iter().enumerate() {
+        for (word, from) in self.words(at).iter().enumerate() {
             // SAFETY: a cell has as many words at least.
             unsafe { cell.as_mut_ptr().cast::<Word>().add(word).write(from.load()) };
         }
         cell
     }
 
-    pub(super) unsafe fn store(&self, bucket: usize, at: usize, cell: Cell<K, V>) {
+    pub(super) unsafe fn store(self, at: usize, cell: Cell<K, V>) {
         let cell = MaybeUninit::new(cell);
-        for (word, to) in self.words(bucket, at).iter().enumerate() {
+        for (word, to) in self.words(at).iter().enumerate() {
             // SAFETY: as in `load`.
             unsafe { to.store(cell.as_ptr().cast::<Word>().add(word).read()) };
         }
     }
-
-    pub(super) fn prefetch(&self, _: usize) {}
 }
 
 #[cfg(gecaso_loom)]

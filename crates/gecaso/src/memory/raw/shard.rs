@@ -126,12 +126,22 @@ impl<K, V> Part<K, V> {
         (hash >> 32) as usize & self.mask
     }
 
+    #[inline]
+    fn head(&self, hash: u64) -> &Head<K, V> {
+        // SAFETY: there is at least one shard, and `home` is below their count, a power of two.
+        unsafe { self.arrays.get_unchecked(self.home(hash)) }
+    }
+
     /// Reads the shard of a hash without a lock; not if this thread must not (see `Lanes::enter`).
     #[inline]
     pub(in super::super) fn read(&self, hash: u64) -> Option<Reading<'_, K, V>> {
-        // SAFETY: there is at least one shard, and `home` is below their count, a power of two.
-        let head = unsafe { self.arrays.get_unchecked(self.home(hash)) };
-        Some(Reading { inside: self.lanes.enter()?, head })
+        Some(Reading { inside: self.lanes.enter()?, head: self.head(hash) })
+    }
+
+    /// The same; not if this thread has not read anything yet.
+    #[inline]
+    pub(in super::super) fn read_at_once(&self, hash: u64) -> Option<Reading<'_, K, V>> {
+        Some(Reading { inside: self.lanes.enter_known()?, head: self.head(hash) })
     }
 
     /// Counts a hit that was not counted while reading.
@@ -188,8 +198,8 @@ pub(in super::super) struct Reading<'a, K, V> {
 impl<'a, K, V> Reading<'a, K, V> {
     /// This was a hit.
     #[inline]
-    pub(in super::super) fn count_hit(mut self) {
-        self.inside.count_hit();
+    pub(in super::super) fn count_hit(self) {
+        self.inside.leave_with_hit();
     }
 
     /// See `Array::first`.
@@ -198,12 +208,13 @@ impl<'a, K, V> Reading<'a, K, V> {
         &self,
         hash: u64,
         inline: bool,
+        may_end: bool,
         is: impl FnOnce(&Entry<K, V>) -> bool,
     ) -> First<'_, K, V> {
         // SAFETY: inside for as long as this is borrowed.
         match unsafe { array(self.head) } {
             // SAFETY: as above.
-            Some(array) => unsafe { array.first(hash, inline, is) },
+            Some(array) => unsafe { array.first(hash, inline, may_end, is) },
             None => First::Absent,
         }
     }

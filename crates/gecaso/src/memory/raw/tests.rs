@@ -105,7 +105,7 @@ impl<V: Told> Model<V> {
             assert_eq!(found.as_ref(), self.map.get(&key));
         }
         let is = |entry: &Entry<u16, V>| entry.key == key;
-        match reading.first(hash, self.inline(), is) {
+        match reading.first(hash, self.inline(), true, is) {
             super::First::Found(found) => assert_eq!(Some(&value(found)), self.map.get(&key)),
             super::First::Absent => assert_eq!(None, self.map.get(&key)),
             super::First::Unsure => {}

@@ -101,7 +101,7 @@ impl<'a, K, V> Writing<'a, K, V> {
     ) -> First<'_, K, V> {
         match self.array() {
             // SAFETY: as in `find`.
-            Some(array) => unsafe { array.first(hash, inline, is) },
+            Some(array) => unsafe { array.first(hash, inline, true, is) },
             None => First::Absent,
         }
     }

@@ -71,7 +71,9 @@ fn remove(shard: &mut Writing<'_, usize, Value>) {
 /// A hit.
 fn stay(part: &Values) {
     let reading = part.read(HASH).expect("a lane of its own");
-    let First::Found(found) = reading.first(HASH, false, |entry| entry.key == KEY) else { return };
+    let First::Found(found) = reading.first(HASH, false, false, |entry| entry.key == KEY) else {
+        return;
+    };
     found.entry().value.watched.read();
     reading.count_hit();
 }
@@ -163,9 +165,11 @@ fn held_while_removed(
 
 #[test]
 fn what_is_held_is_dropped_by_who_comes_last() {
-    held_while_removed(|_, reading| match reading.first(HASH, false, |entry| entry.key == KEY) {
-        First::Found(found) => reading.hold(&found),
-        _ => None,
+    held_while_removed(|_, reading| {
+        match reading.first(HASH, false, false, |entry| entry.key == KEY) {
+            First::Found(found) => reading.hold(&found),
+            _ => None,
+        }
     });
 }
 
@@ -187,7 +191,7 @@ fn what_was_held_before_something_else_is_dropped_when_it_was_let_go() {
         let shared = part.clone();
         let reader = spawn(0, move || {
             let reading = shared.read(HASH).expect("a lane of its own");
-            let held = match reading.first(HASH, false, |entry| entry.key == KEY) {
+            let held = match reading.first(HASH, false, false, |entry| entry.key == KEY) {
                 First::Found(found) => reading.hold(&found),
                 _ => None,
             };

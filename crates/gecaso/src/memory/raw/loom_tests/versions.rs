@@ -56,7 +56,7 @@ fn look(array: &Pairs, key: usize, first: bool) -> Looked {
     // SAFETY: what lies inline is not dropped, and the array outlives all threads.
     unsafe {
         if first {
-            match array.first(hash(key), true, |entry| entry.key == key) {
+            match array.first(hash(key), true, true, |entry| entry.key == key) {
                 First::Found(found) => whole(found),
                 First::Absent => Looked::Absent,
                 First::Unsure => Looked::Unsure,
@@ -99,6 +99,36 @@ fn what_is_replaced_is_found_and_whole() {
         |array| drop(array.replace(0, pair(1, 20), life(20))),
         (1, |looked| matches!(looked, Looked::Found(10 | 20) | Looked::Unsure)),
     );
+}
+
+/// Who does not ask when entries end is not told of one that does.
+#[test]
+fn what_ends_is_not_taken_for_what_does_not() {
+    for replaced in [false, true] {
+        check(move || {
+            let array = Arc::new(Pairs::new(1));
+            let (cell, inline) = Cell::new(pair(1, 10));
+            array.insert(hash(1) as u32, tag(hash(1), inline), cell, Life::ENDLESS);
+            if !replaced {
+                array.remove(0);
+            }
+            let shared = array.clone();
+            let reader = spawn(0, move || {
+                // SAFETY: as in `look`.
+                match unsafe { shared.first(hash(1), true, false, |entry| entry.key == 1) } {
+                    First::Found(found) => assert_eq!(found.entry().value, [10; 2]),
+                    First::Absent => assert!(!replaced),
+                    First::Unsure => {}
+                }
+            });
+            if replaced {
+                array.replace(0, pair(1, 20), life(20));
+            } else {
+                insert(&array, 1, 20);
+            }
+            reader.join().unwrap();
+        });
+    }
 }
 
 #[test]
