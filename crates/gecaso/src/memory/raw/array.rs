@@ -25,10 +25,10 @@ use std::mem::MaybeUninit;
 use std::{hint, ptr};
 
 /// Entries for every ten buckets on average, at most: of seventy places, since nothing ever moves
-/// to where it would be at home. With 40, one in twelve is not at home; with 50, one in five.
+/// to where it would be at home. With 40, one in twelve is not at home; with 54, two in seven.
 const MOST: usize = 40;
 /// The same in large arrays, where memory counts for more.
-const MOST_IN_LARGE: usize = 50;
+const MOST_IN_LARGE: usize = 54;
 const LARGE: usize = 4096;
 /// Where in the tags the count of those that passed is.
 pub(super) const PASSED: u32 = 56;
