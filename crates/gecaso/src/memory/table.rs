@@ -27,8 +27,7 @@ pub(crate) struct Table<K: NearKey, V: Value> {
     /// Seeded anew for each table: keys that collide in one do not in another, and nobody outside
     /// can choose keys that do.
     hasher: Seeded,
-    /// Whether hits take no lock and keys are hashed by our own hasher: then [`look`](Self::look)
-    /// may find something.
+    /// Whether hits take no lock and keys are hashed by our own hasher.
     looks: bool,
 }
 
@@ -131,8 +130,11 @@ impl<K: NearKey, V: Value> Table<K, V> {
     /// What is called here is called last, so that no register need be saved.
     #[inline(always)]
     pub(crate) fn look<Q: Query<K>>(&self, query: &Q, may_end: bool) -> Result<V, Unfound> {
-        if !self.looks || !Q::is_plain_with::<V>() {
+        if !Q::is_plain_with::<V>() {
             return Err(Unfound::Unseen);
+        }
+        if !self.looks {
+            return self.look_in_order(query);
         }
         let hash = hash_seeded(&self.hasher, query);
         let Some(reading) = self.part.raw.read_at_once(hash) else {
@@ -263,9 +265,19 @@ impl<K: NearKey, V: Value> Table<K, V> {
         found.entry().value.clone()
     }
 
+    /// As [`look`](Self::look), in LRU order.
+    #[inline(never)]
+    fn look_in_order<Q: Query<K>>(&self, query: &Q) -> Result<V, Unfound> {
+        if self.order != Order::Lru {
+            return Err(Unfound::Unseen);
+        }
+        let hash = self.hash(query);
+        self.get_in_order(query, hash).ok_or(Unfound::Absent(hash))
+    }
+
     /// The same in LRU order, where a hit moves its entry under the lock: if it is found at once,
     /// and its end is not put off.
-    #[inline(never)]
+    #[inline(always)] // the hit path of LRU order
     fn get_in_order<Q: Query<K>>(&self, query: &Q, hash: u64) -> Option<V> {
         let mut shard = self.lock(hash);
         let is = |entry: &Entry<K, V>| query.matches(&entry.key);

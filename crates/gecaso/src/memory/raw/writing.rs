@@ -246,12 +246,15 @@ impl<'a, K, V> Writing<'a, K, V> {
         match self.core.stamps.get_mut(at) {
             Some(place) => *place = stamp,
             None if stamp == 0 => {}
-            None => {
-                let places = self.full().places();
-                self.core.stamps.resize(places, 0);
-                self.core.stamps[at] = stamp;
-            }
+            None => self.first_stamp(at, stamp),
         }
+    }
+
+    #[cold]
+    fn first_stamp(&mut self, at: usize, stamp: u64) {
+        let places = self.full().places();
+        self.core.stamps.resize(places, 0);
+        self.core.stamps[at] = stamp;
     }
 
     /// The stamp of the entry that is next to go.
