@@ -182,9 +182,9 @@ class Part:
                     late = self._late
                     if late is None or late.loop() is not loop:
                         late = self._late_in(loop)
-                    asking, task = self._asking.set(True), current_task(loop)
-                    late.begin(task)
+                    task, asking = current_task(loop), self._asking.set(True)
                     try:
+                        late.begin(task)
                         value = await self.storage.get(key)
                     except CancelledError:
                         if late.has_ended(task):

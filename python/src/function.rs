@@ -371,6 +371,7 @@ impl Function {
         inner.make_key.iter().for_each(&mut see);
         inner.copy.iter().for_each(&mut see);
         inner.signature.parameters.iter().flat_map(|one| &one.default).for_each(&mut see);
+        inner.signature.few.iter().flat_map(|few| few.defaults.iter().flatten()).for_each(&mut see);
         // An entry that is being changed is not seen, and so taken to be in use.
         calls::show_entries(&inner.cache, |key, value| {
             see(&key.0);

@@ -2,6 +2,8 @@
 comparing and hashing do."""
 
 import functools
+import gc
+import weakref
 
 import pytest
 
@@ -155,3 +157,53 @@ def test_a_key_that_comes_while_its_body_runs():
     assert len(runs) == 4
     assert count_down(1) is value
     assert count_down.cache_info() == (1, 4, 2, 1)
+
+
+@pytest.mark.parametrize("maxsize", [None, 8])
+def test_of_two_results_for_one_key_the_same_stays_as_with_functools(maxsize):
+    def calls(lru_cache):
+        runs = []
+
+        @lru_cache(maxsize)
+        def body(number):
+            runs.append(number)
+            mine = len(runs)
+            if mine == 1:
+                body(number)
+            return mine
+
+        return body(1), body(1), tuple(body.cache_info())
+
+    assert calls(gecaso.lru_cache) == calls(functools.lru_cache)
+
+
+def test_a_comparison_that_puts_other_keys_in_ends():
+    @gecaso.cache
+    def name_of(key):
+        return getattr(key, "name", None)
+
+    others = iter(range(1000, 2000))
+    for _ in range(3):
+        assert name_of(Same("a", lambda: name_of(next(others)))) == "a"
+    assert name_of.cache_info().hits == 2
+
+
+def test_a_type_may_lose_its_last_object_to_the_body():
+    class Now:
+        pass
+
+    seen = []
+
+    @gecaso.lru_cache(typed=True)
+    def change(thing):
+        seen.append(weakref.ref(type(thing)))
+        thing.__class__ = Now
+        gc.collect()
+        return 1
+
+    for _ in range(20):
+        thing = type("Then", (), {})()
+        assert change(thing) == 1
+    change.cache_clear()
+    gc.collect()
+    assert not any(one() for one in seen)

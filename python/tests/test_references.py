@@ -61,6 +61,20 @@ def collected(make):
     return seen() is None
 
 
+def test_a_default_that_refers_to_its_function_goes_with_it(local):
+    def make():
+        box = Thing()
+
+        @gecaso.cached(local)
+        def f(x, box=box):
+            return x
+
+        box.others.append(f)
+        return box
+
+    assert collected(make)
+
+
 def test_a_call_that_is_part_of_a_cycle_by_its_arguments(local):
     @gecaso.cached(local, _key=lambda thing: 1)
     async def f(thing):

@@ -366,7 +366,8 @@ impl Expansion<'_> {
         if parameters.is_empty() { TokenStream::new() } else { quote!(::<#(#parameters),*>) }
     }
 
-    /// Whether arguments may be looked at twice: that runs no code of the user's.
+    /// Whether arguments may be looked at twice: that runs no code of the user's, unless a type of
+    /// the user's is named `Vec` or `Cow`.
     pub(crate) fn may_look_twice(&self) -> bool {
         let computed = |part: &Part| matches!(part.look, Look::Computed(..));
         let opaque = |argument: &Argument| types::opaque(&argument.ty).is_some();

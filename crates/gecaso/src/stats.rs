@@ -82,19 +82,25 @@ struct Stripe {
     /// Loads that were no misses, or whose misses had been counted as waiting.
     apart: AtomicU64,
     load_nanos: AtomicU64,
-    /// Loads until the next that is timed.
+    /// Loads until the next that is timed. 0 where several threads count.
     untimed: AtomicU64,
 }
 
 impl Stripe {
-    /// For how many loads the next one stands that is timed: this one, and those that are not.
+    /// For how many loads the one that was counted just now stands, if it may be timed.
     #[inline(never)]
-    fn time(&self) -> u64 {
+    fn time(&self, alone: bool) -> u64 {
         let before = self.led.load(Relaxed) + self.apart.load(Relaxed) - 1;
         let are_short = self.load_nanos.load(Relaxed) < before.saturating_mul(SHORT);
-        let stands_for = if before < SAMPLE || !are_short { 1 } else { SAMPLE };
-        self.untimed.store(stands_for - 1, Relaxed);
-        stands_for
+        match before {
+            _ if before < SAMPLE || !are_short => 1,
+            _ if alone => {
+                self.untimed.store(SAMPLE - 1, Relaxed);
+                SAMPLE
+            }
+            _ if before.is_multiple_of(SAMPLE) => SAMPLE,
+            _ => 0,
+        }
     }
 }
 
@@ -181,13 +187,12 @@ impl Counters {
     fn load(&self, count: impl Fn(&Stripe) -> &AtomicU64) -> u64 {
         let here = self.here();
         here.add(count, 1);
-        match here.stripe.untimed.load(Relaxed) {
-            0 => here.stripe.time(),
-            untimed => {
-                here.stripe.untimed.store(untimed - 1, Relaxed);
-                0
-            }
+        let untimed = here.stripe.untimed.load(Relaxed);
+        if untimed == 0 {
+            return here.stripe.time(here.alone);
         }
+        here.stripe.untimed.store(untimed - 1, Relaxed);
+        0
     }
 
     /// Adds the time of loads.

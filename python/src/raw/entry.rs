@@ -145,7 +145,14 @@ unsafe fn hash_plain(parts: &[Borrowed]) -> Option<u64> {
 unsafe fn find_plain(inner: &Inner, parts: &[Borrowed], hash: u64) -> Quick {
     let (single, raised) = (inner.is_single(), Cell::new(false));
     let call = Call::<true> { hash, parts, single, raised: &raised };
-    match calls::find(&inner.cache, &call) {
+    let found = calls::find(&inner.cache, &call);
+    if raised.get() {
+        // Too deep a recursion: the long way compares again, and says so.
+        // SAFETY: the lock is held.
+        unsafe { ffi::PyErr_Clear() };
+        return Quick::Unknown;
+    }
+    match found {
         Ok(value) => Quick::Hit(value),
         Err(missed) => Quick::Miss(missed),
     }

@@ -109,6 +109,9 @@ unsafe fn call_long(function: Function<'_, '_>, given: Given) -> Borrowed {
             fill(&mut more, given, named, inner);
             &more
         };
+        // What is hashed, compared and called may be what lets go of an argument's type.
+        let types = if inner.typed { &parts[count - given.count - named..] } else { &[] };
+        let _types: Vec<_> = types.iter().map(|&type_| Object::from_borrowed(type_)).collect();
         let value = match hash(parts) {
             Some(hash) => look(function, given, &Asked { hash, parts, bare: false }),
             None => null_mut(),

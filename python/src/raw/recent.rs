@@ -40,6 +40,8 @@ struct Table {
     slots: Vec<Entry>,
     /// The most entries that are kept.
     most: usize,
+    /// Whether that is a bound, and not only as many as can be numbered.
+    bounded: bool,
     /// How often a key has come or gone.
     changes: u64,
     hits: u64,
@@ -66,6 +68,7 @@ impl Recent {
         let countable = Slot::MAX as usize - 1;
         Recent(UnsafeCell::new(Table {
             most: most.map_or(countable, |most| most.min(countable)),
+            bounded: most.is_some(),
             changes: 0,
             hits: 0,
             misses: 0,
@@ -130,20 +133,25 @@ impl Recent {
                 }
                 // The table may let go of it meanwhile.
                 let key = entry.key.clone().expect("of an entry");
-                let same = same(key.as_ptr());
+                let pointer = key.as_ptr();
+                let same = same(pointer);
+                let now = self.table().slots.get(slot as usize).and_then(|one| one.key.as_ref());
+                let stays = now.is_some_and(|now| std::ptr::eq(now.as_ptr(), pointer));
                 ffi::Py_DECREF(key.into_ptr());
-                let (same, table) = (same?, self.table());
+                if same? && stays {
+                    return Ok(Some(slot)); // whatever else has come or gone
+                }
+                let table = self.table();
                 if table.changes != changes {
                     (changes, place) = (table.changes, table.home(hash));
-                } else if same {
-                    return Ok(Some(slot));
                 }
             }
         }
     }
 
-    /// Keeps a value for a key that was `absent`, unless it has come meanwhile. What has to leave
-    /// for it is dropped, which may run anything.
+    /// Keeps a value for a key that was `absent`. If it has come meanwhile, the value that came
+    /// stays where there is a bound, and goes where there is none: as with functools. What leaves
+    /// is dropped, which may run anything.
     pub(super) unsafe fn put(
         &self,
         hash: u64,
@@ -154,7 +162,16 @@ impl Recent {
     ) -> Result<(), Raised> {
         // SAFETY: the caller's.
         unsafe {
-            if self.table().changes != absent.changes && self.find(hash, same)?.is_some() {
+            if self.table().changes != absent.changes
+                && let Some(slot) = self.find(hash, same)?
+            {
+                let table = self.table();
+                let other = if table.bounded {
+                    Some(value)
+                } else {
+                    table.slots[slot as usize].value.replace(value)
+                };
+                drop((key, other));
                 return Ok(());
             }
             if let Some((key, value)) = self.table().insert(hash, key, value) {
@@ -183,8 +200,8 @@ impl Recent {
         // SAFETY: the lock is held; the borrow ends before what was there is dropped.
         let old = unsafe {
             let table = self.table();
-            let (most, changes) = (table.most, table.changes + 1);
-            replace(table, Table { most, changes, ..Table::empty() })
+            let (most, bounded, changes) = (table.most, table.bounded, table.changes + 1);
+            replace(table, Table { most, bounded, changes, ..Table::empty() })
         };
         drop(old);
     }
@@ -207,6 +224,7 @@ impl Table {
             shift: 64 - FIRST,
             slots: vec![head],
             most: 0,
+            bounded: true,
             changes: 0,
             hits: 0,
             misses: 0,

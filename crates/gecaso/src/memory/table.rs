@@ -151,9 +151,8 @@ impl<K: NearKey, V: Value> Table<K, V> {
             if found.may_be_put_off() {
                 return Err(Unfound::Unsure(hash));
             }
-            let value = found.entry().value.clone();
-            found.mark();
-            return self.if_fresh(value, ends, hash, reading);
+            let (slot, value) = (found.id(), found.entry().value.clone());
+            return self.if_fresh(slot, value, ends, hash, reading);
         }
         let value = found.entry().value.clone();
         found.mark();
@@ -172,6 +171,7 @@ impl<K: NearKey, V: Value> Table<K, V> {
     #[inline(never)]
     fn if_fresh(
         &self,
+        slot: SlotId,
         value: V,
         ends: Nanos,
         hash: u64,
@@ -180,6 +180,7 @@ impl<K: NearKey, V: Value> Table<K, V> {
         if !self.clock().is_before(ends) {
             return Err(Unfound::Unsure(hash));
         }
+        reading.mark(slot);
         self.bound.tuner.hit(hash);
         reading.count_hit();
         Ok(value)

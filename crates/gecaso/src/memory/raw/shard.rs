@@ -7,7 +7,7 @@
 
 use super::super::entry::{Entry, Stored};
 use super::super::lifetimes::Lifetimes;
-use super::super::policy::AnyPolicy;
+use super::super::policy::{AnyPolicy, SlotId};
 use super::super::removal::RemovalCause;
 use super::super::weights::Weights;
 use super::array::{Array, First, Found, Torn};
@@ -216,6 +216,16 @@ impl<'a, K, V> Reading<'a, K, V> {
             // SAFETY: as above.
             Some(array) => unsafe { array.first(hash, inline, may_end, is) },
             None => First::Absent,
+        }
+    }
+
+    /// Notes a hit of the entry that was in a slot a moment ago: a hint, by now it may be another's.
+    #[inline]
+    pub(in super::super) fn mark(&self, slot: SlotId) {
+        // SAFETY: inside for as long as this is borrowed.
+        let array = unsafe { array(self.head) };
+        if let Some(array) = array.filter(|array| (slot as usize) < array.places()) {
+            array.mark(slot);
         }
     }
 
