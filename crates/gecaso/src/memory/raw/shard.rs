@@ -219,7 +219,7 @@ impl<'a, K, V> Reading<'a, K, V> {
         }
     }
 
-    /// Notes a hit of the entry that was in a slot a moment ago: a hint, by now it may be another's.
+    /// Notes a hit of the entry that was in a slot a moment ago: a hint, it may be another's now.
     #[inline]
     pub(in super::super) fn mark(&self, slot: SlotId) {
         // SAFETY: inside for as long as this is borrowed.
