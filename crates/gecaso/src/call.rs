@@ -20,7 +20,7 @@ use crate::blocking::block_on;
 use crate::cache::Cache;
 use crate::error::Error;
 use crate::far::{Leftover, Mode, Visit};
-use crate::flight::{Flight, Landing, Lead};
+use crate::flight::{Boarded, Flight, Landing, Lead};
 use crate::key::{NearKey, Query};
 use crate::lifetime::Lifetime;
 use crate::memory::{Displaced, Entry, Incoming, Life, Stored, Unfound};
@@ -100,8 +100,8 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         let inside = reentry::current();
         let mut counted = false;
         loop {
-            let mut lead = match self.board(&missed, &inside, &mut counted) {
-                Ok(lead) => lead,
+            let (mut lead, lacks) = match self.board(&missed, &inside, &mut counted) {
+                Ok(boarded) => boarded,
                 Err(flight) => match block_on(pin!(self.follow(&flight, &inside, refuse))) {
                     Followed::Brought(outcome) => return outcome,
                     Followed::Alone => {
@@ -113,8 +113,10 @@ impl<K: NearKey, V: Value> Cache<K, V> {
                     Followed::Again => continue,
                 },
             };
-            if let Some(value) = self.landed(&mut missed, &mut lead, &mut counted) {
-                return O::from_value(value);
+            match self.landed(&mut missed, &mut lead, lacks, &mut counted) {
+                Landed::Nothing => {}
+                Landed::Value(value) => return O::from_value(value),
+                Landed::Again => continue,
             }
             return match self.seekable() {
                 None => {
@@ -141,8 +143,8 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         let inside = reentry::current();
         let mut counted = false;
         loop {
-            let mut lead = match self.board(&missed, &inside, &mut counted) {
-                Ok(lead) => lead,
+            let (mut lead, lacks) = match self.board(&missed, &inside, &mut counted) {
+                Ok(boarded) => boarded,
                 Err(flight) => match self.follow(&flight, &inside, refuse).await {
                     Followed::Brought(outcome) => return outcome,
                     Followed::Alone => {
@@ -154,8 +156,10 @@ impl<K: NearKey, V: Value> Cache<K, V> {
                     Followed::Again => continue,
                 },
             };
-            if let Some(value) = self.landed(&mut missed, &mut lead, &mut counted) {
-                return O::from_value(value);
+            match self.landed(&mut missed, &mut lead, lacks, &mut counted) {
+                Landed::Nothing => {}
+                Landed::Value(value) => return O::from_value(value),
+                Landed::Again => continue,
             }
             let body = body.as_mut();
             return match self.seekable() {
@@ -215,33 +219,37 @@ impl<K: NearKey, V: Value> Cache<K, V> {
     }
 
     /// What a call that found nothing does next: it leads a flight, or follows the one there is.
-    /// Who follows is counted, once.
+    /// Who follows is counted, once. Who leads looks again, in the same step: another flight may
+    /// have landed since the look-up. True: nothing is there.
     #[inline]
     fn board(
         &self,
         missed: &Missed<K>,
         inside: &Option<Chain>,
         counted: &mut bool,
-    ) -> Result<Lead<'_, K, V>, Arc<Flight<V>>> {
-        let boarded = self.flights.board(missed.hash, &missed.key, missed.plain, inside);
+    ) -> Boarded<'_, K, V, bool> {
+        let &Missed { hash, ref key, plain, .. } = missed;
+        let lacks = || self.near.lacks(hash, plain);
+        let boarded = self.flights.board(hash, key, plain, inside, lacks);
         if boarded.is_err() {
             self.count_once(counted);
         }
         boarded
     }
 
-    /// Looks again: another flight may have landed since the look-up. If not, only this one can
-    /// store now: an insertion, or a later flight that stores first, makes it invalid.
+    /// Whether another flight has landed since the look-up. If not, only this one can store now: an
+    /// insertion, or a later flight that stores first, makes it invalid.
     #[inline]
     fn landed(
         &self,
         missed: &mut Missed<K>,
         lead: &mut Lead<'_, K, V>,
+        lacks: bool,
         counted: &mut bool,
-    ) -> Option<V> {
-        if self.near.lacks(missed.hash, missed.plain) {
+    ) -> Landed<V> {
+        if lacks {
             missed.absent = lead.is_alone();
-            return None;
+            return Landed::Nothing;
         }
         self.look_closely(missed, lead, counted)
     }
@@ -254,12 +262,19 @@ impl<K: NearKey, V: Value> Cache<K, V> {
         missed: &Missed<K>,
         lead: &mut Lead<'_, K, V>,
         counted: &mut bool,
-    ) -> Option<V> {
+    ) -> Landed<V> {
         let _inside = reentry::enter(lead.chain());
-        let value = self.near.peek(missed.hash, missed.plain, |other| *other == missed.key)?;
-        self.count_once(counted);
-        Self::share(lead, &value);
-        Some(value)
+        match self.near.peek(missed.hash, missed.plain, |other| *other == missed.key) {
+            Some(value) => {
+                self.count_once(counted);
+                Self::share(lead, &value);
+                Landed::Value(value)
+            }
+            None if lead.is_valid() => Landed::Nothing,
+            // Something was there, and was removed before the look: this flight would bring what
+            // nobody may store, although nothing happened after the look.
+            None => Landed::Again,
+        }
     }
 
     /// Counts a call as a miss that does not lead to a load of its own.
@@ -478,6 +493,14 @@ fn compare<K: NearKey, V>(
 ) -> Snapshot<Entry<K, V>> {
     let new = incoming.stored.as_ref().map(Stored::entry);
     seen.resolve(|entry| new.is_some_and(|new| entry.key == new.key))
+}
+
+/// What a call that leads finds when it looks again.
+enum Landed<V> {
+    Nothing,
+    Value(V),
+    /// It has to board again.
+    Again,
 }
 
 /// What became of waiting for another call's body.

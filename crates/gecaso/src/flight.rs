@@ -68,6 +68,9 @@ impl<V> Clone for Landing<V> {
     }
 }
 
+/// The duty to land a flight, and what was seen when it was registered; or the flight to follow.
+pub(crate) type Boarded<'a, K, V, R> = Result<(Lead<'a, K, V>, R), Arc<Flight<V>>>;
+
 impl<K: NearKey, V> Flights<K, V> {
     pub(crate) fn new() -> Self {
         let shard = |_| Guarded(Mutex::new(Records::new()));
@@ -78,15 +81,17 @@ impl<K: NearKey, V> Flights<K, V> {
         &self.shards[(hash >> 48) as usize % SHARDS].0
     }
 
-    /// Registers a flight for `key`; fails with the one to follow, if there is one.
+    /// Registers a flight for `key`, and does `look`, as one step; fails with the flight to follow,
+    /// if there is one.
     #[inline]
-    pub(crate) fn board(
+    pub(crate) fn board<R>(
         &self,
         hash: u64,
         key: &K,
         plain: bool,
         inside: &Option<Chain>,
-    ) -> Result<Lead<'_, K, V>, Arc<Flight<V>>> {
+        look: impl FnOnce() -> R,
+    ) -> Boarded<'_, K, V, R> {
         let flight_key = FlightKey::new(key, plain);
         let (is_key, mut seen) = (|other: &K| other == key, Snapshot::vacant());
         let boarded = self.with_group(hash, is_key, &mut seen, |shard, group| {
@@ -96,11 +101,11 @@ impl<K: NearKey, V> Flights<K, V> {
             match join {
                 // The key goes out again: a foreign one must not be dropped under the lock.
                 Some(record) => Err((record.flight(), flight_key)),
-                None => Ok((shard.begin(hash, flight_key, inside, group), group.is_none())),
+                None => Ok((shard.begin(hash, flight_key, inside, group), group.is_none(), look())),
             }
         });
         match boarded {
-            Ok((chain, alone)) => Ok(self.lead(hash, chain, alone, seen)),
+            Ok((chain, alone, seen_there)) => Ok((self.lead(hash, chain, alone, seen), seen_there)),
             Err((flight, _)) => Err(flight),
         }
     }
@@ -250,6 +255,12 @@ impl<K: NearKey, V> Lead<'_, K, V> {
     /// Whether no other valid flight of the key was under way when this one began.
     pub(crate) fn is_alone(&self) -> bool {
         self.alone
+    }
+
+    /// Whether what it brings may still be stored.
+    pub(crate) fn is_valid(&self) -> bool {
+        let mut shard = sync::lock(self.flights.shard(self.hash));
+        shard.find(self.hash, self.chain.id).is_some_and(|record| record.is_valid())
     }
 
     /// Does `store` if the flight is still valid, and takes it out of the register, as one step. If
